@@ -1,0 +1,113 @@
+"""The errors that users of mm2pl see.
+
+Each says where the trouble is (key path and file), what was found, what would be right, and then a
+hint. The command line prints ``str(error)`` alone; a traceback is shown only on request.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
+    """Return the choices that look most like ``word``, best first."""
+    by_folded: dict[str, list[str]] = {}
+    for choice in choices:
+        by_folded.setdefault(choice.lower(), []).append(choice)
+    close = difflib.get_close_matches(word.lower(), by_folded, n=count, cutoff=0.6)
+    return [choice for folded in close for choice in by_folded[folded]][:count]
+
+
+class Mm2plError(Exception):
+    """Base of all errors that mm2pl raises on purpose.
+
+    Args:
+        message: What is wrong, in one sentence.
+        key_path: Where in the config, e.g. ``train_dataloader.sampler.type``.
+        file: The config or checkpoint file, optionally with ``:line``.
+        choices: Right values, nearest first.
+        hint: What to do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key_path: str | None = None,
+        file: str | None = None,
+        choices: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key_path = key_path
+        self.file = file
+        self.choices = tuple(choices)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (self.file, self.key_path) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        if self.choices:
+            text += f"\nDid you mean: {', '.join(self.choices)}?"
+        if self.hint:
+            text += f"\nHint: {self.hint}"
+        return text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (data workers, spawn), where only positional args survive.
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(kind: type[Mm2plError], args: tuple[str, ...], state: dict[str, object]) -> Mm2plError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(Mm2plError, ValueError):
+    """A config file or a value in it is wrong."""
+
+    exit_status = 2
+
+
+class ConfigFileNotFoundError(ConfigError, FileNotFoundError):
+    """A config file or one of its bases does not exist."""
+
+
+class ConfigTypeError(ConfigError, TypeError):
+    """A config value has the wrong type."""
+
+
+class ConfigSyntaxError(ConfigError, SyntaxError):
+    """A config file cannot be parsed."""
+
+
+class ConfigKeyError(ConfigError, KeyError):
+    """A key or a registered name is missing (a ``KeyError`` too, as in MMEngine)."""
+
+
+class UnsupportedError(Mm2plError, NotImplementedError):
+    """MMEngine has this, mm2pl does not (yet); the message says why."""
+
+    exit_status = 2
+
+
+class MissingPackageError(Mm2plError, ImportError):
+    """An optional package is needed; the hint names the extra that brings it."""
+
+
+class DataError(Mm2plError, ValueError):
+    """A dataset or a batch cannot be used."""
+
+
+class ModelError(Mm2plError, TypeError):
+    """A model does not follow the contract of its interface."""
+
+
+class CheckpointError(Mm2plError, RuntimeError):
+    """A checkpoint cannot be read or written."""

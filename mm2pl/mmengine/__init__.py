@@ -1,0 +1,31 @@
+"""MMEngine's public surface, under its own module names: ``mmengine.X`` is ``mm2pl.mmengine.X``.
+
+Nothing is imported here until it is asked for, so that reading a config needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.10.7"
+version_info = (0, 10, 7)
+
+# Where MMEngine re-exports names at its top level from, cheapest first.
+_REEXPORTED = ("config", "registry", "utils", "fileio", "logging")
+_SUBMODULES = frozenset(
+    "config dataset device dist evaluator fileio hooks logging model optim registry runner "
+    "structures utils version visualization".split()
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    if not name.startswith("__"):
+        for submodule in _REEXPORTED:
+            module = import_module(f"{__name__}.{submodule}")
+            if name in module.__all__:
+                value = globals()[name] = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,49 @@
+"""Marks for what is unsupported, so that the error, the checks and the matrix say the same thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from mm2pl.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One thing of MMEngine's that mm2pl does not do, and why."""
+
+    name: str
+    reason: str
+    hint: str | None = None
+
+    def error(self, key_path: str | None = None) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.name} is not supported: {self.reason}", key_path=key_path, hint=self.hint
+        )
+
+
+MARKERS: dict[str, Marker] = {}
+
+
+def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:
+    """Mark ``name`` and return a class in its place that raises when it is used.
+
+    The name can be imported and used in annotations and ``isinstance``; constructing it,
+    subclassing it or calling one of its class attributes raises :class:`UnsupportedError`.
+    """
+    marker = MARKERS[name] = Marker(name, reason, hint)
+
+    class _Meta(type):
+        def __getattr__(cls, attribute: str) -> NoReturn:
+            if attribute.startswith("__"):
+                raise AttributeError(attribute)
+            raise marker.error()
+
+    def _refuse(cls: type, *args: object, **kwargs: object) -> NoReturn:
+        raise marker.error()
+
+    return _Meta(
+        name.rsplit(".", 1)[-1],
+        (),
+        {"__doc__": str(marker.error()), "__new__": _refuse, "__init_subclass__": _refuse},
+    )
