@@ -1,4 +1,4 @@
-"""Install the reference, MMEngine 0.10.7, and the wheels whose configs are compared, in their own folder.
+"""Install the reference, MMEngine 0.10.7, and the wheels with configs, in their own folder.
 
 Nothing of it is ever imported by mm2pl: tests start a process of its own with ``site`` in front of
 ``PYTHONPATH``. ``MM2PL_REFERENCE`` moves the folder (default ``.reference`` in the repository).
@@ -6,49 +6,67 @@ Nothing of it is ever imported by mm2pl: tests start a process of its own with `
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(os.environ.get("MM2PL_REFERENCE", Path(__file__).parents[1] / ".reference"))
 SITE = ROOT / "site"
 WHEELS = ROOT / "wheels"  # unpacked: wheels/mmdet/.mim/configs ...
 
-# MMEngine imports these at run time; setuptools 81 dropped the pkg_resources that it needs.
+# What `import mmengine` and its Runner need beyond mm2pl's own dependencies (numpy, pillow, pyyaml,
+# packaging, rich). They come without their dependencies: a second numpy or torch in front of the
+# environment's would compare two things at once.
 PACKAGES = [
     "mmengine==0.10.7",
-    "setuptools<81",
-    "yapf==0.43.0",
-    "platformdirs",
+    "setuptools<81",  # setuptools 81 dropped the pkg_resources that MMEngine imports
+    "yapf==0.43.0",  # newer ones may format a dumped config otherwise
+    "platformdirs",  # of yapf
     "termcolor",
     "addict",
     "opencv-python-headless",
+    # matplotlib and what it imports
+    "matplotlib",
+    "contourpy",
+    "cycler",
+    "fonttools",
+    "kiwisolver",
+    "pyparsing",
+    "python-dateutil",
+    "six",
 ]
-# These come with their dependencies' versions pinned to what the environment has (numpy above all).
-LIBRARIES = ["matplotlib", "contourpy", "cycler", "fonttools", "kiwisolver", "pyparsing", "python-dateutil", "six"]
-CONFIG_WHEELS = {"mmpretrain": "1.2.0", "mmdet": "3.3.0", "mmsegmentation": "1.2.2"}
+CONFIG_WHEELS = ["mmpretrain==1.2.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"]
 
 
-def _pip(*args: str) -> None:
-    subprocess.run([sys.executable, "-m", "pip", *args, "--quiet"], check=True)
+class InstallError(RuntimeError):
+    """The reference could not be installed; says why and what to do."""
 
 
 def install() -> Path:
-    """Install what is missing; return the root folder."""
-    done = ROOT / "complete"
-    if done.exists():
+    """Install what is missing; return the root folder.
+
+    Several processes may call this at once: one installs, the others wait. Each part is made
+    under another name and moved into place when it is complete, so that a run that broke off
+    leaves nothing half done.
+
+    Raises:
+        InstallError: pip failed, for instance without a network.
+    """
+    if all(_is_done(folder, specs) for folder, specs, _ in _parts()):
         return ROOT
     ROOT.mkdir(parents=True, exist_ok=True)
-    _pip("install", "--no-deps", "--target", str(SITE), "--upgrade", *PACKAGES, *LIBRARIES)
-    downloads = ROOT / "downloads"
-    specs = [f"{name}=={version}" for name, version in CONFIG_WHEELS.items()]
-    _pip("download", "--no-deps", "--dest", str(downloads), *specs)
-    for wheel in downloads.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(WHEELS)
-    done.touch()
+    with _lock(ROOT / "lock"):
+        for folder, specs, make in _parts():
+            if not _is_done(folder, specs):
+                _install_part(folder, specs, make)
     return ROOT
 
 
@@ -58,5 +76,73 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(SITE), "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
 
 
+def _parts() -> list[tuple[Path, list[str], Callable[[Path, list[str]], None]]]:
+    return [(SITE, PACKAGES, _make_site), (WHEELS, CONFIG_WHEELS, _make_wheels)]
+
+
+def _stamp(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.complete")
+
+
+def _fingerprint(specs: list[str]) -> str:
+    """Return a digest of what is to be installed: other pins or another Python install anew."""
+    version = list(sys.version_info[:2])
+    return hashlib.sha256(json.dumps([version, specs]).encode()).hexdigest()
+
+
+def _is_done(folder: Path, specs: list[str]) -> bool:
+    stamp = _stamp(folder)
+    return folder.is_dir() and stamp.is_file() and stamp.read_text() == _fingerprint(specs)
+
+
+def _install_part(folder: Path, specs: list[str], make: Callable[[Path, list[str]], None]) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    make(partial, specs)
+    _stamp(folder).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    _stamp(folder).write_text(_fingerprint(specs))
+
+
+def _make_site(folder: Path, specs: list[str]) -> None:
+    _pip("install", "--no-deps", "--target", str(folder), *specs)
+
+
+def _make_wheels(folder: Path, specs: list[str]) -> None:
+    downloads = folder / "downloads"
+    _pip("download", "--no-deps", "--only-binary", ":all:", "--dest", str(downloads), *specs)
+    for wheel in downloads.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+    shutil.rmtree(downloads)
+
+
+def _pip(*args: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *args, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise InstallError(
+            f"the reference (MMEngine 0.10.7, which the tests compare with) cannot be installed "
+            f"to {ROOT}:\n{reason}\n"
+            "Hint: a package index must be reachable once; or set MM2PL_REFERENCE to a folder that "
+            "`python tools/reference.py` filled elsewhere."
+        )
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the system releases if this process dies."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 if __name__ == "__main__":
-    print(install())
+    try:
+        print(install())
+    except InstallError as error:
+        sys.exit(f"error: {error}")
