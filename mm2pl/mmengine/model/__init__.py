@@ -1,0 +1,88 @@
+"""MMEngine's model layer: base classes, initialisers, averages and helpers."""
+
+from mm2pl.mmengine.model.averaged_model import (
+    BaseAveragedModel,
+    ExponentialMovingAverage,
+    MomentumAnnealingEMA,
+    StochasticWeightAverage,
+)
+from mm2pl.mmengine.model.base_model import BaseDataPreprocessor, BaseModel, ImgDataPreprocessor
+from mm2pl.mmengine.model.base_module import BaseModule, ModuleDict, ModuleList, Sequential
+from mm2pl.mmengine.model.test_time_aug import BaseTTAModel
+from mm2pl.mmengine.model.utils import (
+    convert_sync_batchnorm,
+    detect_anomalous_params,
+    merge_dict,
+    revert_sync_batchnorm,
+    stack_batch,
+)
+from mm2pl.mmengine.model.weight_init import (
+    BaseInit,
+    Caffe2XavierInit,
+    ConstantInit,
+    KaimingInit,
+    NormalInit,
+    PretrainedInit,
+    TruncNormalInit,
+    UniformInit,
+    XavierInit,
+    bias_init_with_prob,
+    caffe2_xavier_init,
+    constant_init,
+    initialize,
+    kaiming_init,
+    normal_init,
+    trunc_normal_init,
+    uniform_init,
+    update_init_info,
+    xavier_init,
+)
+from mm2pl.mmengine.model.wrappers import (
+    MMDistributedDataParallel,
+    MMFullyShardedDataParallel,
+    MMSeparateDistributedDataParallel,
+    is_model_wrapper,
+)
+
+__all__ = [
+    "BaseAveragedModel",
+    "BaseDataPreprocessor",
+    "BaseInit",
+    "BaseModel",
+    "BaseModule",
+    "BaseTTAModel",
+    "Caffe2XavierInit",
+    "ConstantInit",
+    "ExponentialMovingAverage",
+    "ImgDataPreprocessor",
+    "KaimingInit",
+    "MMDistributedDataParallel",
+    "MMFullyShardedDataParallel",
+    "MMSeparateDistributedDataParallel",
+    "ModuleDict",
+    "ModuleList",
+    "MomentumAnnealingEMA",
+    "NormalInit",
+    "PretrainedInit",
+    "Sequential",
+    "StochasticWeightAverage",
+    "TruncNormalInit",
+    "UniformInit",
+    "XavierInit",
+    "bias_init_with_prob",
+    "caffe2_xavier_init",
+    "constant_init",
+    "convert_sync_batchnorm",
+    "detect_anomalous_params",
+    "initialize",
+    "is_model_wrapper",
+    "kaiming_init",
+    "merge_dict",
+    "normal_init",
+    "revert_sync_batchnorm",
+    "stack_batch",
+    "trunc_normal_init",
+    "uniform_init",
+    "update_init_info",
+    "xavier_init",
+]
