@@ -1,0 +1,169 @@
+"""The registry's errors, and where in the config the thing stands that could not be built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plError
+
+
+class RegistryTypeError(ConfigTypeError, AssertionError):
+    """An argument of the wrong type; MMEngine raises the one kind in some places, else the other."""
+
+
+class RegistryValueError(ConfigError, AssertionError):
+    """An argument with a wrong value (an ``AssertionError`` too, as in MMEngine)."""
+
+
+class LookupFailedError(ConfigError, RuntimeError):
+    """Importing an object by its dotted name failed (a ``RuntimeError`` too, as in MMEngine)."""
+
+
+class AlreadyRegisteredError(ConfigKeyError):
+    """A name is registered twice."""
+
+    def __init__(self, name: str, held: Any, registry: str) -> None:
+        super().__init__(
+            f"{name} is already registered in {registry} at {getattr(held, '__module__', held)}",
+            hint="register under another name, or with force=True to replace it",
+        )
+
+
+class BuildError(ConfigError):
+    """A config cannot be built. Its key path is completed on the way out.
+
+    Args:
+        message: What is wrong.
+        key: The key in the config that is being built.
+        **kwargs: As in :class:`~mm2pl.errors.Mm2plError`.
+    """
+
+    def __init__(self, message: str, *, key: str = "type", **kwargs: Any) -> None:
+        super().__init__(message, key_path=key, **kwargs)
+        self.key = key
+
+
+class UnknownTypeError(BuildError, ConfigKeyError):
+    """``type`` is missing or names nothing that can be found."""
+
+
+class WrongTypeError(BuildError, ConfigTypeError):
+    """``type`` is nothing to build from, or does not take the arguments."""
+
+
+@dataclass
+class Trail:
+    """Where a thing stands whose building failed; travels with the exception.
+
+    Attributes:
+        what: The thing, in words.
+        config: The outermost config in which it has been located so far.
+        path: The key path of the thing within ``config``.
+    """
+
+    what: str
+    config: Any
+    path: str = ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process borders, configs need not be able to.
+        return (Trail, (self.what, None, self.path))
+
+    def extend(self, key: str) -> None:
+        self.path = _joined(key, self.path)
+
+    @property
+    def note(self) -> str:
+        return f"While building {self.what}" + (f" at {self.path}" if self.path else "")
+
+
+def record(error: Exception, config: Any, what: str) -> None:
+    """Remember that building ``config`` raised ``error``, or locate an inner config in it."""
+    trail = _trail(error)
+    if trail is None:
+        error._mm2pl_trail = Trail(what, config)  # type: ignore[attr-defined]
+    else:
+        key = _path_in(config, trail.config)
+        if key is None:
+            return
+        trail.config = config
+        trail.extend(key)
+    _show(error)
+
+
+@contextmanager
+def at_key(key: str, file: str | None = None) -> Iterator[None]:
+    """Say in the errors of what is built inside that its config stands at ``key`` (in ``file``).
+
+    Example:
+        >>> with at_key("model", file=cfg.filename):
+        ...     MODELS.build(cfg.model)
+    """
+    try:
+        yield
+    except Exception as error:
+        trail = _trail(error)
+        if trail is not None:
+            trail.config = None
+            trail.extend(key)
+            _show(error)
+        if isinstance(error, Mm2plError) and error.file is None:
+            error.file = file
+        raise
+
+
+def add_note(error: Exception, note: str) -> None:
+    """Add a note to an exception, which Python from 3.11 on shows below it."""
+    notes = error.__dict__.setdefault("__notes__", [])  # add_note is new in 3.11
+    if note not in notes:
+        notes.append(note)
+
+
+def _trail(error: Exception) -> Trail | None:
+    return getattr(error, "_mm2pl_trail", None)
+
+
+def _show(error: Exception) -> None:
+    trail = _trail(error)
+    if trail is None:
+        return
+    if isinstance(error, BuildError):
+        error.key_path = _joined(trail.path, error.key)
+        return
+    notes = error.__dict__.setdefault("__notes__", [])
+    notes[:] = [note for note in notes if not note.startswith(f"While building {trail.what}")]
+    notes.append(trail.note)
+
+
+def _joined(*keys: str) -> str:
+    return ".".join(key for key in keys if key)
+
+
+def _path_in(outer: Any, inner: Any) -> str | None:
+    """Return where ``inner`` stands in ``outer``: the very object, else the only one of its type."""
+    if not isinstance(inner, dict) or outer is inner:
+        return None
+    places = list(_configs(outer))
+    for path, config in places:
+        if config is inner:
+            return path
+    kind = dict.get(inner, "type")
+    same = [
+        path for path, config in places if kind is not None and dict.get(config, "type") is kind
+    ]
+    return same[0] if len(same) == 1 else None
+
+
+def _configs(value: Any, path: str = "") -> Iterator[tuple[str, dict[Any, Any]]]:
+    """Yield every dict inside a config with its key path."""
+    # dict.items: reading through a ConfigDict would import the lazy objects in it.
+    items = dict.items(value) if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        if isinstance(item, dict | list | tuple):
+            inner = _joined(path, str(key))
+            if isinstance(item, dict):
+                yield inner, item
+            yield from _configs(item, inner)
