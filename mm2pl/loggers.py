@@ -1,0 +1,99 @@
+"""The Lightning logger of a run: what Lightning code logs goes where the run's own log goes."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from mm2pl.mmengine.visualization import Visualizer
+
+
+class VisualizerLogger(Logger):
+    """Hands what ``self.log`` and ``save_hyperparameters`` record to a visualizer's backends.
+
+    The run's hooks write to the same visualizer: there is one writer for each backend, so what the
+    hooks record is not to be logged to Lightning as well.
+
+    Args:
+        visualizer: The visualizer.
+        save_dir: The work folder of the experiment.
+        name: The name of the experiment.
+        version: The name of the run, such as its timestamp; its logs lie in ``save_dir/version``.
+    """
+
+    def __init__(
+        self, visualizer: Visualizer, save_dir: str, name: str = "mm2pl", version: str = ""
+    ) -> None:
+        super().__init__()
+        self._visualizer = visualizer
+        self._save_dir = save_dir
+        self._name = name
+        self._version = version
+        self._written = False
+
+    @property
+    def experiment(self) -> Visualizer:
+        """The visualizer."""
+        return self._visualizer
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return self._name
+
+    @property
+    def version(self) -> str:
+        """The name of the run."""
+        return self._version
+
+    @property
+    def save_dir(self) -> str:
+        """The work folder of the experiment."""
+        return self._save_dir
+
+    @property
+    def root_dir(self) -> str:
+        """The folder that holds the folders of all runs."""
+        return self._save_dir
+
+    @property
+    def log_dir(self) -> str:
+        """The folder of this run's logs."""
+        return str(Path(self._save_dir) / self._version)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record numbers; ``step`` is Lightning's count of optimizer steps."""
+        self._written = True
+        numbers = {name: _number(value) for name, value in metrics.items()}
+        # TensorBoard has no scalar named step, and a line of JSON has only one.
+        logged = numbers.pop("step", 0)
+        self._visualizer.add_scalars(numbers, step=int(logged) if step is None else step)
+
+    @rank_zero_only
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
+        """Record hyperparameters, beside the config and not in its place."""
+        if isinstance(params, Namespace):
+            params = vars(params)
+        if params:
+            self._written = True
+            self._visualizer.add_hyperparams(dict(params))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the backends, if it was Lightning code that used them."""
+        if self._written:
+            self._visualizer.close()
+        self._written = False
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) else value

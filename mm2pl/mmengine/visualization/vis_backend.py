@@ -1,0 +1,354 @@
+"""Where a run's scalars, images and config are recorded."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import struct
+import warnings
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+
+from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.logging import print_log
+from mm2pl.mmengine.registry import VISBACKENDS
+from mm2pl.support import MARKERS, Marker
+
+Image = npt.NDArray[np.uint8]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def force_init_env(old_func: Callable[P, T]) -> Callable[P, T]:
+    """Make a method call ``_init_env`` first, if that has not happened yet.
+
+    Raises:
+        AttributeError: When called, if the object has no ``_init_env``.
+    """
+
+    @functools.wraps(old_func)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        backend: Any = args[0]
+        if not hasattr(backend, "_init_env"):
+            raise AttributeError(f"{type(backend).__name__} has no _init_env method")
+        if not getattr(backend, "_env_initialized", False):
+            print_log(f"{type(backend).__name__}: set up on first use", "current", logging.DEBUG)
+            backend._init_env()
+            backend._env_initialized = True
+        return old_func(*args, **kwargs)
+
+    return wrapper
+
+
+class BaseVisBackend(ABC):
+    """One place where a run is recorded. It opens nothing before something is recorded.
+
+    Args:
+        save_dir: The folder for its files.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        self._save_dir = save_dir
+        self._env_initialized = False
+
+    @property
+    @abstractmethod
+    def experiment(self) -> Any:
+        """The object that does the recording, e.g. a ``SummaryWriter``."""
+
+    @abstractmethod
+    def _init_env(self) -> Any:
+        """Create the folder, open the connection: what :func:`force_init_env` does once."""
+
+    def add_config(self, config: Config, **kwargs: Any) -> None:  # noqa: B027 - optional
+        """Record the config."""
+
+    def add_hyperparams(self, params: dict[str, Any]) -> None:
+        """Record hyperparameters of Lightning code. Only mm2pl has this."""
+        self.add_config(Config({"hparams": params}))
+
+    def add_graph(  # noqa: B027 - optional
+        self, model: torch.nn.Module, data_batch: Sequence[Any], **kwargs: Any
+    ) -> None:
+        """Record the graph of a model, traced with a batch."""
+
+    def add_image(  # noqa: B027 - optional
+        self, name: str, image: Image, step: int = 0, **kwargs: Any
+    ) -> None:
+        """Record an RGB image of shape (H, W, 3) and type uint8."""
+
+    def add_scalar(  # noqa: B027 - optional
+        self, name: str, value: float, step: int = 0, **kwargs: Any
+    ) -> None:
+        """Record a number."""
+
+    def add_scalars(  # noqa: B027 - optional
+        self,
+        scalar_dict: dict[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Record numbers by name; ``file_path`` names one more file that should get them."""
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Close what was opened."""
+
+
+@VISBACKENDS.register_module()
+class LocalVisBackend(BaseVisBackend):
+    """Records to files in ``save_dir``: a config, PNG images, and scalars as lines of JSON.
+
+    Differs: scalars in a dict may be tensors; image names may contain a slash; no OpenCV.
+
+    Args:
+        save_dir: The folder.
+        img_save_dir: Its folder for images, ``<name>_<step>.png``.
+        config_save_file: The file for the config, ``*.py``.
+        scalar_save_file: The file for the scalars, ``*.json``.
+
+    Raises:
+        AssertionError: A file has another ending.
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        img_save_dir: str = "vis_image",
+        config_save_file: str = "config.py",
+        scalar_save_file: str = "scalars.json",
+    ) -> None:
+        _require_suffix("config_save_file", config_save_file, ".py")
+        _require_suffix("scalar_save_file", scalar_save_file, ".json")
+        super().__init__(save_dir)
+        self._img_save_dir = img_save_dir
+        self._config_save_file = config_save_file
+        self._scalar_save_file = scalar_save_file
+
+    def _init_env(self) -> None:
+        folder = Path(self._save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._img_save_dir = str(folder / self._img_save_dir)
+        self._config_save_file = str(folder / self._config_save_file)
+        self._scalar_save_file = str(folder / self._scalar_save_file)
+
+    @property
+    @force_init_env
+    def experiment(self) -> LocalVisBackend:
+        """The backend itself."""
+        return self
+
+    @force_init_env
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        """Write the config file."""
+        if not isinstance(config, Config):
+            raise AssertionError(f"config must be a Config, got {type(config).__name__}")
+        config.dump(self._config_save_file)
+
+    @force_init_env
+    def add_hyperparams(self, params: dict[str, Any]) -> None:
+        """Write ``hparams.yaml``, as Lightning's loggers do. Only mm2pl has this."""
+        (Path(self._save_dir) / "hparams.yaml").write_text(_as_yaml(params), encoding="utf-8")
+
+    @force_init_env
+    def add_image(self, name: str, image: Image, step: int = 0, **kwargs: Any) -> None:
+        """Write an RGB image of shape (H, W, 3) and type uint8."""
+        if image.dtype != np.uint8:
+            raise AssertionError(f"image {name!r} must be of type uint8, got {image.dtype}")
+        if image.ndim != 3 or image.shape[2] != 3:
+            raise AssertionError(f"image {name!r} must have shape (H, W, 3), got {image.shape}")
+        path = Path(self._img_save_dir) / f"{name}_{step}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_png(image))
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Append a line with one number (an array or tensor of one element is one)."""
+        if isinstance(value, torch.Tensor):
+            value = value.item()
+        self._dump({name: value, "step": step}, self._scalar_save_file)
+
+    @force_init_env
+    def add_scalars(
+        self,
+        scalar_dict: dict[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append a line with several numbers, and the same to ``file_path`` in the folder.
+
+        Raises:
+            AssertionError: ``file_path`` is no ``.json`` or is the scalars' own file.
+        """
+        if not isinstance(scalar_dict, dict):
+            raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        line = (
+            {"step": step, **scalar_dict} if "step" in scalar_dict else scalar_dict | {"step": step}
+        )
+        if file_path is not None:
+            _require_suffix("file_path", file_path, ".json")
+            other = str(Path(self._save_dir) / file_path)
+            if other == self._scalar_save_file:
+                raise AssertionError(f"file_path {file_path!r} is where scalars go anyway")
+            self._dump(line, other)
+        self._dump(line, self._scalar_save_file)
+
+    def _dump(self, line: dict[str, Any], path: str) -> None:
+        text = json.dumps(line, default=_plain)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+@VISBACKENDS.register_module()
+class TensorboardVisBackend(BaseVisBackend):
+    """Records to TensorBoard event files in ``save_dir``.
+
+    Args:
+        save_dir: The folder.
+    """
+
+    def _init_env(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes a second to import
+
+        Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+        self._tensorboard = SummaryWriter(self._save_dir)
+
+    @property
+    @force_init_env
+    def experiment(self) -> Any:
+        """The ``SummaryWriter``."""
+        return self._tensorboard
+
+    @force_init_env
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        """Record the config as text."""
+        self._tensorboard.add_text("config", config.pretty_text)
+
+    @force_init_env
+    def add_hyperparams(self, params: dict[str, Any]) -> None:
+        """Record hyperparameters as text. Only mm2pl has this."""
+        self._tensorboard.add_text("hparams", _as_yaml(params))
+
+    @force_init_env
+    def add_image(self, name: str, image: Image, step: int = 0, **kwargs: Any) -> None:
+        """Record an RGB image of shape (H, W, 3)."""
+        self._tensorboard.add_image(name, image, step, dataformats="HWC")
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Record a number; anything else is skipped with a warning."""
+        if isinstance(value, (int, float, torch.Tensor, np.ndarray, np.number)):
+            self._tensorboard.add_scalar(name, value, step)
+        else:
+            warnings.warn(f"TensorBoard: {name!r} is a {type(value).__name__}, no number: skipped")
+
+    @force_init_env
+    def add_scalars(
+        self,
+        scalar_dict: dict[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Record several numbers, each under its name (``file_path`` is not used).
+
+        Raises:
+            AssertionError: There is a scalar named ``step``.
+        """
+        if not isinstance(scalar_dict, dict):
+            raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        if "step" in scalar_dict:
+            raise AssertionError("no scalar may be named 'step'. Hint: use the argument step.")
+        for name, value in scalar_dict.items():
+            self.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Close the event file; recording again opens another."""
+        if self._env_initialized:
+            self._tensorboard.close()
+
+
+def _later(name: str) -> type[BaseVisBackend]:
+    """Register a backend that refuses to be built; libraries may subclass it."""
+    full_name = f"mmengine.visualization.{name}"
+    hint = "Use LocalVisBackend or TensorboardVisBackend."
+    marker = MARKERS[full_name] = Marker(full_name, "it comes with a later release", hint)
+
+    def refuse(self: BaseVisBackend, *args: Any, **kwargs: Any) -> None:
+        raise marker.error()
+
+    members = {
+        "__doc__": str(marker.error()),
+        "__module__": __name__,
+        "__init__": refuse,
+        "experiment": None,
+        "_init_env": None,
+    }
+    backend: type[BaseVisBackend] = type(name, (BaseVisBackend,), members)
+    VISBACKENDS.register_module(module=backend)
+    return backend
+
+
+AimVisBackend = _later("AimVisBackend")
+ClearMLVisBackend = _later("ClearMLVisBackend")
+DVCLiveVisBackend = _later("DVCLiveVisBackend")
+MLflowVisBackend = _later("MLflowVisBackend")
+NeptuneVisBackend = _later("NeptuneVisBackend")
+WandbVisBackend = _later("WandbVisBackend")
+
+
+def _require_suffix(name: str, file: str, suffix: str) -> None:
+    if not file.endswith(suffix):
+        raise AssertionError(f"{name} must end in {suffix}, got {file!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold for what it cannot.
+
+    Raises:
+        TypeError: There is no such thing.
+    """
+    if isinstance(value, (set, range)):
+        return list(value)
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _as_yaml(params: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(_writable(params), sort_keys=False)
+    return text
+
+
+def _writable(value: Any) -> Any:
+    """Return ``value`` with what YAML has no form for as text."""
+    if isinstance(value, dict):
+        return {str(key): _writable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_writable(item) for item in value]
+    plain = value is None or type(value) in (bool, int, float, str)
+    return value if plain else str(value)
+
+
+def _png(image: Image) -> bytes:
+    """Return an RGB image as a PNG file (without a library: none is a core dependency)."""
+    height, width, _ = image.shape
+    # Each row is preceded by its filter type, 0 for none.
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
+    rows[:, 1:] = image.reshape(height, -1)
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )

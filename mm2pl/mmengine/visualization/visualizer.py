@@ -1,0 +1,207 @@
+"""The visualizer: one object that hands what a run records to all backends."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mm2pl.errors import ConfigTypeError
+from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.dist import master_only
+from mm2pl.mmengine.registry import VISBACKENDS, VISUALIZERS
+from mm2pl.mmengine.utils import ManagerMixin
+from mm2pl.mmengine.visualization.utils import HINT, REASON
+from mm2pl.mmengine.visualization.vis_backend import BaseVisBackend, Image
+from mm2pl.support import unsupported
+
+BackendCfg = dict[str, Any] | BaseVisBackend
+
+
+@VISUALIZERS.register_module()
+class Visualizer(ManagerMixin):
+    """Hands scalars, images and the config to its backends, on rank 0 only.
+
+    Differs: drawing is not supported yet; the backends' configs are not modified.
+
+    Args:
+        name: The name of the instance (see ``get_instance``).
+        image: An image to draw on: not supported yet.
+        vis_backends: Configs of backends, with an optional ``name`` each, or backends.
+        save_dir: Their folder is ``vis_data`` in this one. A backend that needs a folder and gets
+            none is left out with a warning.
+        fig_save_cfg: For drawing.
+        fig_show_cfg: For drawing.
+
+    Raises:
+        TypeError: ``vis_backends`` holds something else.
+        RuntimeError: Two backends have one name.
+    """
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        image: Image | None = None,
+        vis_backends: Sequence[BackendCfg] | BackendCfg | None = None,
+        save_dir: str | None = None,
+        fig_save_cfg: dict[str, Any] | None = None,
+        fig_show_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._dataset_meta: dict[str, Any] | None = None
+        self._vis_backends: dict[str, BaseVisBackend] = {}
+        self.fig_save_cfg = {"frameon": False} if fig_save_cfg is None else fig_save_cfg
+        self.fig_show_cfg = {"frameon": False} if fig_show_cfg is None else fig_show_cfg
+        folder = None if save_dir is None else str(Path(save_dir) / "vis_data")
+        for cfg in _as_list(vis_backends):
+            self._add_backend(cfg, folder)
+        if image is not None:
+            self.set_image(image)
+
+    def _add_backend(self, cfg: BackendCfg, folder: str | None) -> None:
+        name = None
+        if isinstance(cfg, dict):
+            options = {"save_dir": folder, **cfg}
+            name = options.pop("name", None)
+            backend = VISBACKENDS.build(options)
+        else:
+            backend = cfg
+        if _lacks_folder(backend):
+            warnings.warn(
+                f"{type(backend).__name__} is left out: it needs a folder. Hint: set save_dir."
+            )
+            return
+        name = name or type(backend).__name__
+        if name in self._vis_backends:
+            raise RuntimeError(
+                f"there are two vis_backends named {name!r}. Hint: give one of them a name=..."
+            )
+        self._vis_backends[name] = backend
+
+    @property
+    @master_only
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """What is known about the dataset, such as the names of its classes (None off rank 0)."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    @master_only
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        self._dataset_meta = dataset_meta
+
+    @master_only
+    def get_backend(self, name: str) -> BaseVisBackend | None:
+        """Return a backend by its name, which by default is that of its class."""
+        return self._vis_backends.get(name)
+
+    @master_only
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        """Record the config."""
+        for backend in self._vis_backends.values():
+            backend.add_config(config, **kwargs)
+
+    @master_only
+    def add_hyperparams(self, params: dict[str, Any]) -> None:
+        """Record hyperparameters of Lightning code. Only mm2pl has this."""
+        for backend in self._vis_backends.values():
+            backend.add_hyperparams(params)
+
+    @master_only
+    def add_graph(self, model: torch.nn.Module, data_batch: Sequence[Any], **kwargs: Any) -> None:
+        """Record the graph of a model, traced with a batch."""
+        for backend in self._vis_backends.values():
+            backend.add_graph(model, data_batch, **kwargs)
+
+    @master_only
+    def add_image(self, name: str, image: Image, step: int = 0) -> None:
+        """Record an RGB image of shape (H, W, 3) and type uint8."""
+        for backend in self._vis_backends.values():
+            backend.add_image(name, image, step)
+
+    @master_only
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Record a number."""
+        for backend in self._vis_backends.values():
+            backend.add_scalar(name, value, step, **kwargs)
+
+    @master_only
+    def add_scalars(
+        self,
+        scalar_dict: dict[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Record numbers by name.
+
+        Args:
+            scalar_dict: The numbers.
+            step: Where in the run they belong.
+            file_path: One more file, beside the scalars' own, for backends that write files.
+            **kwargs: For the backends.
+        """
+        for backend in self._vis_backends.values():
+            backend.add_scalars(scalar_dict, step, file_path, **kwargs)
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: Image,
+        data_sample: Any = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: int = 0,
+        step: int = 0,
+    ) -> None:
+        """Draw and record a sample: for subclasses, here nothing happens."""
+
+    def close(self) -> None:
+        """Close all backends."""
+        for backend in self._vis_backends.values():
+            backend.close()
+
+    @classmethod
+    def get_instance(cls, name: str, **kwargs: Any) -> Visualizer:
+        """Return the instance of that name, made if there is none.
+
+        An instance of a subclass is known to ``Visualizer`` too, so that
+        ``Visualizer.get_current_instance()`` finds it whatever its class.
+        """
+        instance = super().get_instance(name, **kwargs)
+        Visualizer._instance_dict[name] = instance
+        return instance
+
+
+_DRAWING = (
+    "draw_bboxes draw_binary_masks draw_circles draw_featmap draw_lines draw_points draw_polygons "
+    "draw_texts get_image set_image show"
+)
+for _name in _DRAWING.split():
+    _full_name = f"mmengine.visualization.Visualizer.{_name}"
+    setattr(Visualizer, _name, unsupported(_full_name, REASON, HINT))
+
+
+def _as_list(vis_backends: Sequence[BackendCfg] | BackendCfg | None) -> Sequence[BackendCfg]:
+    if vis_backends is None:
+        return []
+    if isinstance(vis_backends, (dict, BaseVisBackend)):
+        return [vis_backends]
+    wrong = [cfg for cfg in vis_backends if not isinstance(cfg, (dict, BaseVisBackend))]
+    if wrong or isinstance(vis_backends, str):
+        raise ConfigTypeError(
+            f"a backend must be a dict or a BaseVisBackend, got {wrong or vis_backends!r}",
+            key_path="visualizer.vis_backends",
+        )
+    return vis_backends
+
+
+def _lacks_folder(backend: BaseVisBackend) -> bool:
+    parameter = inspect.signature(type(backend).__init__).parameters.get("save_dir")
+    required = parameter is not None and parameter.default is parameter.empty
+    return required and getattr(backend, "_save_dir", "") is None
