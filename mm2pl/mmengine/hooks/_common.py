@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ GREATER_KEYS = [
     "aAcc",
 ]
 LESS_KEYS = ["loss"]
+# What a rule says of a new and an old score.
+BETTER: dict[str, Callable[[Any, Any], bool]] = {
+    "greater": lambda new, old: bool(new > old),
+    "less": lambda new, old: bool(new < old),
+}
 
 
 def trains(runner: Any) -> bool:

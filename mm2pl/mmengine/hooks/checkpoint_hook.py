@@ -14,6 +14,7 @@ from typing import Any
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.dist import is_main_process, master_only
 from mm2pl.mmengine.hooks._common import (
+    BETTER,
     GREATER_KEYS,
     LESS_KEYS,
     check_storage_args,
@@ -60,16 +61,13 @@ class CheckpointHook(Hook):
 
     priority = "VERY_LOW"
 
-    rule_map: dict[str, Callable[[Any, Any], bool]] = {
-        "greater": lambda x, y: x > y,
-        "less": lambda x, y: x < y,
-    }
+    rule_map = BETTER
     init_value_map = {"greater": -inf, "less": inf}
     # Libraries add their own metrics' names to these.
     _default_greater_keys = GREATER_KEYS
     _default_less_keys = LESS_KEYS
 
-    out_dir: str
+    out_dir: str | Path | None
     # Set when training begins.
     file_backend: Any = None
     best_ckpt_path: str | None = None
@@ -101,7 +99,7 @@ class CheckpointHook(Hook):
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
         self.save_param_scheduler = save_param_scheduler
-        self.out_dir = out_dir  # type: ignore[assignment]  # None or a Path until training begins
+        self.out_dir = out_dir
         self.max_keep_ckpts = max_keep_ckpts
         self.save_last = save_last
         self.file_client_args = file_client_args

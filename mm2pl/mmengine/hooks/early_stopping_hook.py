@@ -7,7 +7,7 @@ from math import inf, isfinite
 from typing import Any
 
 from mm2pl.errors import ConfigError, ConfigTypeError, Mm2plError
-from mm2pl.mmengine.hooks._common import GREATER_KEYS, LESS_KEYS, infer_rule, trains
+from mm2pl.mmengine.hooks._common import BETTER, GREATER_KEYS, LESS_KEYS, infer_rule, trains
 from mm2pl.mmengine.hooks.hook import Hook
 from mm2pl.mmengine.registry import HOOKS
 
@@ -32,7 +32,7 @@ class EarlyStoppingHook(Hook):
 
     priority = "LOWEST"
 
-    rule_map = {"greater": lambda x, y: x > y, "less": lambda x, y: x < y}
+    rule_map = BETTER
     _default_greater_keys = GREATER_KEYS
     _default_less_keys = LESS_KEYS
 

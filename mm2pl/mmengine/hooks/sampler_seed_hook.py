@@ -17,8 +17,9 @@ class DistSamplerSeedHook(Hook):
     def before_train_epoch(self, runner: Any) -> None:
         """Pass the epoch on to the first of the two samplers that wants it."""
         loader = runner.train_loop.dataloader
-        batch_sampler = getattr(loader, "batch_sampler", None)
-        for sampler in (getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None)):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(runner.epoch)
+        # A loader without batches (batch_size=None) has None for the batch sampler.
+        for holder in (loader, getattr(loader, "batch_sampler", None)):
+            set_epoch = getattr(getattr(holder, "sampler", None), "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(runner.epoch)
                 return
