@@ -7,7 +7,8 @@ hint. The command line prints ``str(error)`` alone; a traceback is shown only on
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
@@ -111,3 +112,18 @@ class ModelError(Mm2plError, TypeError):
 
 class CheckpointError(Mm2plError, RuntimeError):
     """A checkpoint cannot be read or written."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint where one was looked for."""
+
+
+@contextmanager
+def located(key_path: str | None = None, file: str | None = None) -> Iterator[None]:
+    """Add where in the config we are to an :class:`Mm2plError` that does not say it yet."""
+    try:
+        yield
+    except Mm2plError as error:
+        error.key_path = error.key_path or key_path
+        error.file = error.file or file
+        raise

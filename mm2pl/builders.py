@@ -1,0 +1,192 @@
+"""Builds the parts of a runner from their configs; built objects pass through."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from mm2pl.data import build_dataloader
+from mm2pl.errors import ConfigTypeError, ModelError, UnsupportedError, located
+from mm2pl.mmengine.evaluator import Evaluator
+from mm2pl.mmengine.logging import MessageHub, MMLogger
+from mm2pl.mmengine.model import revert_sync_batchnorm
+from mm2pl.mmengine.model.wrappers import is_model_wrapper
+from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
+from mm2pl.mmengine.runner.base_loop import BaseLoop
+from mm2pl.mmengine.runner.log_processor import LogProcessor
+from mm2pl.mmengine.visualization import Visualizer
+from mm2pl.optim import make_optim_wrapper, make_schedulers
+
+if TYPE_CHECKING:
+    from mm2pl.runner import Runner
+
+
+class RunnerBuilders:
+    """The ``build_*`` methods of the runner."""
+
+    build_dataloader = staticmethod(build_dataloader)
+
+    def build_model(self, model: nn.Module | Mapping[str, Any]) -> nn.Module:
+        """Return the model, built by the MODELS registry if it is a config."""
+        if isinstance(model, nn.Module):
+            return model
+        if not isinstance(model, Mapping):
+            raise ConfigTypeError(
+                f"model must be a nn.Module or a dict, got {model!r}", key_path="model"
+            )
+        with located("model"):
+            built = MODELS.build(model)
+        if not isinstance(built, nn.Module):
+            raise ModelError(f"the model is a {type(built).__name__}, not a torch.nn.Module")
+        return built
+
+    def wrap_model(self: Any, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        """Move the model to the Trainer's device; one process needs no wrapper.
+
+        SyncBatchNorm becomes BatchNorm, as MMEngine does it on one process.
+        """
+        if is_model_wrapper(model):
+            raise UnsupportedError(
+                f"the model is wrapped in {type(model).__name__}",
+                key_path="model",
+                hint="give the bare model; Lightning's strategy wraps it",
+            )
+        model = model.to(self.trainer.strategy.root_device)
+        self.logger.info(
+            "Distributed training is not used, all SyncBatchNorm (SyncBN) layers in the model will"
+            " be automatically reverted to BatchNormXd layers if they are used."
+        )
+        return revert_sync_batchnorm(model)
+
+    def build_logger(
+        self: Any, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
+    ) -> MMLogger:
+        """Return the run's text logger, which writes to the terminal and ``log_file``."""
+        settings: dict[str, Any] = {"name": self.experiment_name, "file_mode": "a", **kwargs}
+        return MMLogger.get_instance(
+            log_level=log_level,
+            log_file=log_file or f"{self.log_dir}/{self.timestamp}.log",
+            **settings,
+        )
+
+    def build_message_hub(self: Any, message_hub: dict[str, Any] | None = None) -> MessageHub:
+        """Return the run's message hub."""
+        if message_hub is not None and not isinstance(message_hub, dict):
+            raise ConfigTypeError(f"message_hub must be a dict or None, got {message_hub!r}")
+        return MessageHub.get_instance(**{"name": self.experiment_name, **(message_hub or {})})
+
+    def build_visualizer(self: Any, visualizer: Any = None) -> Visualizer:
+        """Return the run's visualizer; by default one that writes ``scalars.json``."""
+        if isinstance(visualizer, Visualizer):
+            return visualizer
+        defaults = {"name": self.experiment_name, "save_dir": self.log_dir}
+        if visualizer is None:
+            return Visualizer.get_instance(vis_backends=[{"type": "LocalVisBackend"}], **defaults)
+        if not isinstance(visualizer, Mapping):
+            raise ConfigTypeError(
+                f"visualizer must be a Visualizer, a dict or None, got {visualizer!r}",
+                key_path="visualizer",
+            )
+        with located("visualizer"):
+            return VISUALIZERS.build({**defaults, **visualizer})  # type: ignore[no-any-return]
+
+    def build_log_processor(self, log_processor: Any) -> LogProcessor:
+        """Return what formats the log."""
+        if isinstance(log_processor, LogProcessor):
+            return log_processor
+        if not isinstance(log_processor, Mapping):
+            raise ConfigTypeError(
+                f"log_processor must be a LogProcessor or a dict, got {log_processor!r}",
+                key_path="log_processor",
+            )
+        with located("log_processor"):
+            return LOG_PROCESSORS.build({"type": "LogProcessor", **log_processor})  # type: ignore[no-any-return]
+
+    def build_optim_wrapper(self: Any, optim_wrapper: Any) -> Any:
+        """Return the optimizer wrapper, or the wrappers by name."""
+        return make_optim_wrapper(self.model, optim_wrapper)
+
+    def build_param_scheduler(self: Any, scheduler: Any) -> Any:
+        """Return the schedulers in a list, or in a dict of lists by optimizer."""
+        defaults = {"epoch_length": len(self.train_dataloader)}
+        if isinstance(self._train_loop, BaseLoop):
+            defaults |= {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
+        return make_schedulers(scheduler, self.optim_wrapper, defaults)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Return the evaluator of a metric, a list of metrics, or ``dict(metrics=...)``."""
+        if isinstance(evaluator, Evaluator):
+            return evaluator
+        if isinstance(evaluator, Mapping) and "metrics" in evaluator:
+            return EVALUATOR.build({"type": "Evaluator", **evaluator})  # type: ignore[no-any-return]
+        if isinstance(evaluator, (Mapping, list)):
+            return Evaluator(evaluator)  # type: ignore[arg-type]
+        raise ConfigTypeError(
+            f"an evaluator must be a dict, a list of dicts or an Evaluator, got {evaluator!r}"
+        )
+
+    def build_train_loop(self: Any, loop: Any) -> BaseLoop:
+        """Return the training loop with its data."""
+        return _build_loop(
+            self, loop, "train", lambda: {"dataloader": self._train_dataloader}
+        )
+
+    def build_val_loop(self: Any, loop: Any) -> BaseLoop:
+        """Return the validation loop with its data and evaluator."""
+        return _build_loop(
+            self,
+            loop,
+            "val",
+            lambda: {"dataloader": self._val_dataloader, "evaluator": self._val_evaluator},
+        )
+
+    def build_test_loop(self: Any, loop: Any) -> BaseLoop:
+        """Return the test loop with its data and evaluator."""
+        return _build_loop(
+            self,
+            loop,
+            "test",
+            lambda: {"dataloader": self._test_dataloader, "evaluator": self._test_evaluator},
+        )
+
+
+_DRIVEN_BY_LIGHTNING = ("run", "run_epoch", "run_iter")
+
+
+def _build_loop(
+    runner: Runner, loop: Any, stage: str, arguments: Callable[[], dict[str, Any]]
+) -> BaseLoop:
+    if isinstance(loop, BaseLoop):
+        return loop
+    if not isinstance(loop, Mapping):
+        raise ConfigTypeError(
+            f"must be a dict or a loop, got {loop!r}", key_path=f"{stage}_cfg"
+        )
+    cfg = copy.deepcopy(dict(loop))
+    if stage == "train" and "by_epoch" in cfg:
+        cfg["type"] = "EpochBasedTrainLoop" if cfg.pop("by_epoch") else "IterBasedTrainLoop"
+    cfg.setdefault(
+        "type", {"train": "EpochBasedTrainLoop", "val": "ValLoop", "test": "TestLoop"}[stage]
+    )
+    with located(f"{stage}_cfg"):
+        kind = cfg["type"] if isinstance(cfg["type"], type) else LOOPS.get(cfg["type"])
+        _refuse_own_drive(kind, stage)
+    with located(f"{stage}_dataloader"):
+        return LOOPS.build(cfg, default_args={"runner": runner, **arguments()})  # type: ignore[no-any-return]
+
+
+def _refuse_own_drive(kind: Any, stage: str) -> None:
+    """Refuse a loop class that drives itself: Lightning's Trainer would not run its code."""
+    if not isinstance(kind, type):
+        return
+    for name in _DRIVEN_BY_LIGHTNING:
+        method = getattr(kind, name, None)
+        if method is not None and method is not getattr(BaseLoop, name, None):
+            raise UnsupportedError(
+                f"the loop {kind.__name__} has a {name}() of its own, which Lightning's Trainer"
+                " would not call",
+                hint="move that code into a hook; loops of one's own come with a later release",
+            )

@@ -1,0 +1,196 @@
+"""Calls MMEngine's hook points from Lightning's, in MMEngine's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+
+from mm2pl import _lightning
+
+if TYPE_CHECKING:
+    from mm2pl.runner import Runner
+
+
+class HookCallback(pl.Callback):
+    """The one callback that stands for all hooks of a run.
+
+    A point runs on all hooks before the next point runs on any, although several points may fall
+    into one call of Lightning's.
+
+    Args:
+        runner: The runner whose hooks are called.
+
+    Attributes:
+        outputs: What the last training step returned, as hooks see it.
+        metrics: Metrics of the last validation or test.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.outputs: Any = None
+        self.metrics: Mapping[str, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._runner.prepare(stage)
+
+    # Training
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        runner = self._runner
+        runner.call_hook("before_train")
+        if not runner.train_loop.by_epoch:
+            # To MMEngine the whole of an iteration-based run is one epoch.
+            runner.call_hook("before_train_epoch")
+            runner.skip_trained_batches()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._runner.train_loop.by_epoch:
+            self._runner.call_hook("before_train_epoch")
+            self._runner.model.train()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        loop = self._runner.train_loop
+        self._runner.call_hook(
+            "before_train_iter",
+            batch_idx=batch_idx if loop.by_epoch else loop.iter,
+            data_batch=batch,
+        )
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        runner = self._runner
+        loop = runner.train_loop
+        runner.call_hook(
+            "after_train_iter",
+            batch_idx=batch_idx if loop.by_epoch else loop.iter,
+            data_batch=batch,
+            outputs=self.outputs,
+        )
+        self.outputs = None
+        loop._iter += 1
+        if not loop.by_epoch:
+            self._decide_what_follows(trainer)
+        elif _lightning.is_last_batch(trainer):
+            runner.datamodule.finish("train")
+            # Here and not in on_train_epoch_end: Lightning validates before that.
+            runner.call_hook("after_train_epoch")
+            loop._epoch += 1
+            self._decide_what_follows(trainer)
+        else:
+            _lightning.validate_after_this_batch(trainer, False)
+
+    def _decide_what_follows(self, trainer: pl.Trainer) -> None:
+        loop = self._runner.train_loop
+        due = loop.validation_due()
+        _lightning.validate_after_this_batch(trainer, due)
+        if loop.stop_training and not due:
+            _lightning.stop_without_validation(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        runner = self._runner
+        _lightning.allow_validation(trainer)
+        if not runner.train_loop.by_epoch:
+            runner.call_hook("after_train_epoch")
+        runner.call_hook("after_train")
+        runner.call_hook("after_run")
+
+    # Validation and test
+
+    def start_evaluation(self, stage: str) -> None:
+        """Open a validation or test; passed on from the module, which alone sees the moment."""
+        runner = self._runner
+        # MMEngine switches gradients off around each step only, Lightning around the whole run.
+        with torch.enable_grad():
+            runner.call_hook(f"before_{stage}")
+            runner.call_hook(f"before_{stage}_epoch")
+        runner.model.eval()
+        runner.eval_loop(stage).start()
+
+    def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
+        self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
+
+    def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._runner.call_hook(
+            f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
+        )
+
+    def _epoch_end(self, stage: str) -> None:
+        runner = self._runner
+        runner.datamodule.finish(stage)
+        with torch.enable_grad():
+            self.metrics = runner.eval_loop(stage).finish()
+            runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
+
+    def _end(self, stage: str, alone: bool) -> None:
+        with torch.enable_grad():
+            self._runner.call_hook(f"after_{stage}")
+            if alone:
+                self._runner.call_hook("after_run")
+
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._batch_start("val", batch, batch_idx)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._batch_end("val", outputs, batch, batch_idx)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_end("val")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        fitting = trainer.state.fn == "fit"
+        self._end("val", alone=not fitting)
+        if fitting and self._runner.train_loop.stop_training:
+            trainer.should_stop = True
+
+    def on_test_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._batch_start("test", batch, batch_idx)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._batch_end("test", outputs, batch, batch_idx)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_end("test")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._end("test", alone=True)

@@ -1,0 +1,181 @@
+"""What a checkpoint holds, and how it is read without running code from it."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mm2pl.errors import CheckpointError, CheckpointNotFoundError
+from mm2pl.mmengine import __version__ as mmengine_version
+from mm2pl.mmengine.fileio import get_file_backend
+from mm2pl.mmengine.logging import HistoryBuffer
+from mm2pl.mmengine.utils import apply_to
+
+if TYPE_CHECKING:
+    from mm2pl.runner import Runner
+
+MapLocation = str | torch.device | Callable[..., Any] | dict[str, str] | None
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr`` in MMEngine's files, which use it for these methods alone."""
+    if owner is HistoryBuffer and name in ("min", "max", "mean", "current"):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
+
+
+def _allowed_globals() -> list[Any]:
+    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+    kinds = [np.float64, np.float32, np.int64, np.int32, np.bool_, np.uint8, np.float16, np.int16]
+    allowed: list[Any] = [
+        (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
+        (_history_statistic, "builtins.getattr"),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(kind)) for kind in (*kinds, np.str_, np.uint16, np.uint32, np.uint64)},
+    ]
+    # NumPy 2 moved the module; files of either name it.
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        allowed += [
+            (multiarray._reconstruct, f"{module}._reconstruct"),
+            (multiarray.scalar, f"{module}.scalar"),
+        ]
+    return allowed
+
+
+def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None) -> Any:
+    """Read a checkpoint without running code from it.
+
+    Args:
+        source: A local path, or an open binary file.
+        map_location: As in :func:`torch.load`.
+
+    Raises:
+        CheckpointError: The file is missing, broken, or holds objects that are not allowed.
+    """
+    name = str(source) if isinstance(source, (str, os.PathLike)) else "the checkpoint"
+    if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
+        raise CheckpointNotFoundError(f"{name} does not exist", hint="check the path")
+    try:
+        with torch.serialization.safe_globals(_allowed_globals()):
+            return torch.load(source, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.findall(r"GLOBAL ([\w.]+)", str(error))
+        if not wanted:
+            raise CheckpointError(f"{name} is not a checkpoint, or is broken: {error}") from error
+        raise CheckpointError(
+            f"{name} holds objects that could run code: {', '.join(sorted(set(wanted)))}",
+            hint="if you trust the file, load it by torch.load(..., weights_only=False) and save"
+            " what you need of it",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
+
+
+def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) -> None:
+    """Write a checkpoint to a path or URI; a local file is complete or absent.
+
+    Args:
+        checkpoint: What to write.
+        path: Where to; folders are made.
+        backend_args: Arguments of the file backend.
+    """
+    if "://" in path or backend_args is not None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        get_file_backend(path, backend_args=backend_args).put(buffer.getvalue(), path)
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        torch.save(checkpoint, partial)
+        os.replace(partial, target)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be written: {error}", hint="check free space and permissions"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_cpu(state: Any) -> Any:
+    """Return a state with all tensors on the CPU."""
+    return apply_to(state, lambda value: hasattr(value, "cpu"), lambda value: value.cpu())
+
+
+def weights_of(model: torch.nn.Module) -> OrderedDict[str, Any]:
+    """Return a model's weights on the CPU, with torch's metadata."""
+    state = model.state_dict()
+    weights = to_cpu(state)
+    weights._metadata = getattr(state, "_metadata", OrderedDict())
+    return weights  # type: ignore[no-any-return]
+
+
+def collect(
+    runner: Runner,
+    *,
+    meta: dict[str, Any],
+    save_optimizer: bool = True,
+    save_param_scheduler: bool = True,
+) -> dict[str, Any]:
+    """Gather what a checkpoint of this run holds, in MMEngine's layout.
+
+    Args:
+        runner: The run.
+        meta: Goes into ``meta``, beside config, seed, names, time and version.
+        save_optimizer: Whether to put in the optimizers' state.
+        save_param_scheduler: Whether to put in the schedulers' state.
+    """
+    meta.update(
+        cfg=runner.cfg.pretty_text,
+        seed=runner.seed,
+        experiment_name=runner.experiment_name,
+        time=time.strftime("%Y%m%d_%H%M%S", time.localtime()),
+        mmengine_version=mmengine_version,
+    )
+    metainfo = getattr(runner.train_dataloader.dataset, "metainfo", None)
+    if metainfo is not None:
+        meta.update(dataset_meta=metainfo)
+    checkpoint = {
+        "meta": meta,
+        "state_dict": weights_of(runner.bare_model),
+        "message_hub": to_cpu(runner.message_hub.state_dict()),
+    }
+    if save_optimizer:
+        checkpoint["optimizer"] = to_cpu(runner.optim_wrapper.state_dict())
+    if save_param_scheduler and runner.param_schedulers is None:
+        runner.logger.warning(
+            "`save_param_scheduler` is True but `self.param_schedulers` is None, so skip saving"
+            " parameter schedulers"
+        )
+    elif save_param_scheduler:
+        checkpoint["param_schedulers"] = scheduler_states(runner.param_schedulers)
+    return checkpoint
+
+
+def scheduler_states(schedulers: Any) -> Any:
+    """Return the states of schedulers in a list, or in a dict of lists."""
+    if isinstance(schedulers, dict):
+        return {name: scheduler_states(one) for name, one in schedulers.items()}
+    return [scheduler.state_dict() for scheduler in schedulers]
+
+
+def load_scheduler_states(schedulers: Any, states: Any) -> None:
+    """Give schedulers in a list, or in a dict of lists, their states back."""
+    if isinstance(schedulers, dict):
+        for name, one in schedulers.items():
+            load_scheduler_states(one, states[name])
+    else:
+        for scheduler, state in zip(schedulers, states, strict=False):
+            scheduler.load_state_dict(state)

@@ -1,0 +1,245 @@
+"""Builds MMEngine's dataloaders and hands them to Lightning so late that nothing is drawn early."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import lightning.pytorch as pl
+from torch.utils.data import DataLoader
+
+from mm2pl.errors import ConfigError, ConfigTypeError, DataError, located
+from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
+from mm2pl.mmengine.dist import get_rank, get_world_size
+from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+
+if TYPE_CHECKING:
+    from mm2pl.runner import Runner
+
+
+def build_dataloader(
+    dataloader: DataLoader[Any] | Mapping[str, Any],
+    seed: int | None = None,
+    diff_rank_seed: bool = False,
+) -> DataLoader[Any]:
+    """Build dataset, sampler, batch sampler and loader from a config.
+
+    Args:
+        dataloader: The config; a built loader is returned as it is.
+        seed: Seed for the sampler and the workers.
+        diff_rank_seed: Leave the sampler's seed to the ranks' agreement.
+
+    Raises:
+        ConfigError: A key is missing or has the wrong type.
+        DataError: The dataset is empty.
+    """
+    if not isinstance(dataloader, Mapping):
+        return dataloader
+    cfg = copy.deepcopy(dict(dataloader))
+    for key in ("dataset", "sampler"):
+        if key not in cfg:
+            raise ConfigError(
+                f"the dataloader has no {key!r}",
+                hint="MMEngine's loaders need dataset=dict(type=...) and"
+                " sampler=dict(type='DefaultSampler', shuffle=...)",
+            )
+    dataset = _build_dataset(cfg.pop("dataset"))
+    per_epoch = cfg.pop("num_batch_per_epoch", None)
+    if per_epoch is not None:
+        dataset = SlicedDataset(dataset, per_epoch * _batch_size(cfg) * get_world_size())
+    _refuse_empty(dataset)
+    sampler = cfg.pop("sampler")
+    if isinstance(sampler, dict):
+        with located("sampler"):
+            sampler = DATA_SAMPLERS.build(
+                sampler,
+                default_args={"dataset": dataset, "seed": None if diff_rank_seed else seed},
+            )
+    batch_sampler = cfg.pop("batch_sampler", None)
+    if isinstance(batch_sampler, dict):
+        with located("batch_sampler"):
+            batch_sampler = DATA_SAMPLERS.build(
+                batch_sampler,
+                default_args={"sampler": sampler, "batch_size": cfg.pop("batch_size")},
+            )
+    return DataLoader(
+        dataset=dataset,
+        sampler=sampler if batch_sampler is None else None,
+        batch_sampler=batch_sampler,
+        collate_fn=_collate_fn(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
+        worker_init_fn=_worker_init_fn(cfg, seed),
+        **cfg,
+    )
+
+
+def _build_dataset(cfg: Any) -> Any:
+    if not isinstance(cfg, dict):
+        return cfg
+    with located("dataset"):
+        dataset = DATASETS.build(cfg)
+        if hasattr(dataset, "full_init"):
+            dataset.full_init()
+    return dataset
+
+
+def _refuse_empty(dataset: Any) -> None:
+    if hasattr(dataset, "__len__") and len(dataset) == 0:
+        raise DataError(
+            f"{type(dataset).__name__} has no samples",
+            key_path="dataset",
+            hint="check data_root, ann_file, data_prefix and filter_cfg",
+        )
+
+
+def _batch_size(cfg: Mapping[str, Any]) -> int:
+    for section in (cfg, cfg.get("batch_sampler") or {}):
+        if "batch_size" in section:
+            return int(section["batch_size"])
+    raise ConfigError("num_batch_per_epoch needs a batch_size in the loader or its batch_sampler")
+
+
+def _collate_fn(cfg: Any) -> Callable[..., Any]:
+    if isinstance(cfg, dict):
+        kind = cfg.pop("type")
+        with located("collate_fn"):
+            return partial(FUNCTIONS.get(kind) if isinstance(kind, str) else kind, **cfg)
+    if callable(cfg):
+        return cfg  # type: ignore[no-any-return]
+    raise ConfigTypeError(f"collate_fn must be a dict or a callable, got {cfg!r}")
+
+
+def _worker_init_fn(cfg: dict[str, Any], seed: int | None) -> Callable[..., Any] | None:
+    """Take the worker's init function out of the loader's config."""
+    if "worker_init_fn" in cfg:
+        given = cfg.pop("worker_init_fn")
+        kind = given.pop("type")
+        with located("worker_init_fn"):
+            function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
+            if not callable(function):
+                raise ConfigTypeError(f"worker_init_fn's type must be a callable, got {kind!r}")
+        return partial(function, **given)
+    if seed is None:
+        return None
+    return partial(
+        default_worker_init_fn,
+        num_workers=cfg.get("num_workers", 0),
+        rank=get_rank(),
+        seed=seed,
+        disable_subprocess_warning=cfg.pop("disable_subprocess_warning", False),
+    )
+
+
+class SlicedDataset:
+    """A dataset's first samples; everything else is the dataset's.
+
+    Args:
+        dataset: The whole dataset.
+        length: How many samples an epoch has.
+    """
+
+    def __init__(self, dataset: Any, length: int) -> None:
+        self._dataset = dataset
+        self._length = length
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_dataset":  # while unpickling, in a spawned worker
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[index]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+class _HasLoader(Protocol):
+    dataloader: Any
+
+
+class LateLoader:
+    """Opens a loop's loader at the first batch, not when Lightning asks for an iterator.
+
+    Lightning calls ``iter(loader)`` before the hooks that MMEngine runs first, and it would draw
+    the workers' base seed and start the workers by it. It also reads the loader from the loop each
+    time, because hooks replace it there.
+    """
+
+    def __init__(self, loop: _HasLoader) -> None:
+        self._loop = loop
+        self._open: Iterator[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._loop.dataloader)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._open = self._batches()
+        return self._open
+
+    def _batches(self) -> Iterator[Any]:
+        yield from self._loop.dataloader
+
+    def finish(self) -> None:
+        """Read the end of the data as a ``for`` loop does, which also lets the workers go."""
+        if self._open is not None:
+            next(self._open, None)
+            self._open = None
+
+
+class IterationLoader:
+    """The batches that an iteration-based loop still has to run, as one Lightning epoch."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._length = runner.train_loop.max_iters - runner.train_loop.iter
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        # A generator: nothing is read before the first step.
+        loop, runner = self._runner.train_loop, self._runner
+        for _ in range(self._length):
+            runner.model.train()
+            # Looked up at each step: hooks swap the iterator in mid run.
+            yield next(loop.dataloader_iterator)
+
+    def finish(self) -> None:
+        """Nothing to let go: the loop owns the iterator."""
+
+
+class RunnerDataModule(pl.LightningDataModule):
+    """The runner's loaders as a DataModule.
+
+    Args:
+        runner: The runner whose loops hold the loaders.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__()
+        self._runner = runner
+        self._late: dict[str, LateLoader | IterationLoader] = {}
+
+    def train_dataloader(self) -> LateLoader | IterationLoader:
+        loop = self._runner.train_loop
+        self._late["train"] = LateLoader(loop) if loop.by_epoch else IterationLoader(self._runner)
+        return self._late["train"]
+
+    def val_dataloader(self) -> LateLoader | list[Any]:
+        return self._eval_loader("val", self._runner.val_loop)
+
+    def test_dataloader(self) -> LateLoader | list[Any]:
+        return self._eval_loader("test", self._runner.test_loop)
+
+    def _eval_loader(self, stage: str, loop: Any) -> LateLoader | list[Any]:
+        if loop is None:
+            return []
+        late = self._late[stage] = LateLoader(loop)
+        return late
+
+    def finish(self, stage: str) -> None:
+        """Close the stage's open iterator at the end of an epoch."""
+        if stage in self._late:
+            self._late[stage].finish()

@@ -1,0 +1,64 @@
+"""The process around a run: worker start method, open files, seeds, and the log's first lines."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mm2pl.mmengine.dist import broadcast
+from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
+
+_RULE = "-" * 60
+
+
+def set_up_process(env: Mapping[str, Any]) -> None:
+    """Apply ``env_cfg`` to this process.
+
+    Args:
+        env: ``cudnn_benchmark``, ``mp_cfg`` (start method and OpenCV threads) and
+            ``resource_limit`` (open files, default 4096).
+    """
+    if env.get("cudnn_benchmark"):
+        torch.backends.cudnn.benchmark = True
+    set_multi_processing(**(env.get("mp_cfg") or {}), distributed=False)
+    if platform.system() != "Windows":
+        _raise_open_files(env.get("resource_limit", 4096))
+
+
+def _raise_open_files(limit: int) -> None:
+    # Many worker processes share tensors through file descriptors (pytorch issue 973).
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(limit, soft)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def make_timestamp() -> str:
+    """Return the run's timestamp, the same on all ranks."""
+    now = torch.tensor(time.time(), dtype=torch.float64)
+    broadcast(now)
+    return time.strftime("%Y%m%d_%H%M%S", time.localtime(now.item()))
+
+
+def describe(env: Mapping[str, Any], runtime: Mapping[str, Any]) -> str:
+    """Return the block that opens a log: the system's and the run's settings.
+
+    Args:
+        env: ``env_cfg`` with the randomness settings.
+        runtime: Further lines.
+    """
+
+    def lines(values: Mapping[str, Any]) -> str:
+        return "".join(f"\n    {key}: {value}" for key, value in values.items())
+
+    return (
+        f"\n{_RULE}\nSystem environment:{lines(collect_env())}\n"
+        f"\nRuntime environment:{lines({**env, **runtime})}\n{_RULE}\n"
+    )

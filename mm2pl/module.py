@@ -1,0 +1,115 @@
+"""The LightningModule around an OpenMMLab model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from mm2pl._lightning import QuietModule
+from mm2pl.optim import bind_to_lightning, torch_optimizers
+
+if TYPE_CHECKING:
+    from mm2pl.callbacks import HookCallback
+    from mm2pl.runner import Runner
+
+
+class RunnerModule(QuietModule):
+    """Runs a model's ``train_step``, ``val_step`` and ``test_step`` within Lightning's loops.
+
+    Its ``state_dict`` is the model's own, without a prefix.
+
+    Args:
+        runner: The runner that owns the model.
+        hooks: The callback that the points known only to a LightningModule are passed on to.
+    """
+
+    def __init__(self, runner: Runner, hooks: HookCallback) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model: nn.Module = runner.model
+        # Plain attributes: neither belongs to the module tree.
+        self.__dict__["runner"] = runner
+        self.__dict__["hooks"] = hooks
+
+    # Steps. The optimizer wrapper backpropagates and steps within `train_step`.
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        runner = self.runner
+        outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        self.hooks.outputs = outputs
+        # Lightning detaches outputs["loss"], so anything else there must not reach it.
+        if isinstance(outputs, Mapping) and isinstance(outputs.get("loss"), torch.Tensor):
+            return outputs
+        return None
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.runner.val_loop.step(self.runner.model, batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.runner.test_loop.step(self.runner.model, batch)
+
+    # Optimizers are made by the runner; Lightning only needs to know them.
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return torch_optimizers(self.runner.optim_wrapper)
+
+    def on_fit_start(self) -> None:
+        optimizers = self.optimizers()
+        bind_to_lightning(
+            self.runner.optim_wrapper,
+            self.manual_backward,
+            optimizers if isinstance(optimizers, list) else [optimizers],
+        )
+
+    # What parity forbids Lightning to do by itself.
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave the batch alone: hooks see it raw, and the data preprocessor moves it."""
+        return batch
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep the gradients: a validation may fall into an accumulation window."""
+
+    def on_validation_model_train(self) -> None:
+        """Stay in eval mode: MMEngine calls ``model.train()`` later, after its hooks."""
+
+    def on_test_model_train(self) -> None:
+        """Stay in eval mode, as MMEngine does."""
+
+    # Points that exist only on a LightningModule.
+
+    def on_validation_model_eval(self) -> None:
+        self.hooks.start_evaluation("val")
+
+    def on_test_model_eval(self) -> None:
+        self.hooks.start_evaluation("test")
+
+    def on_validation_epoch_end(self) -> None:
+        self._publish(self.hooks.metrics)
+
+    def on_test_epoch_end(self) -> None:
+        self._publish(self.hooks.metrics)
+
+    def _publish(self, metrics: Mapping[str, Any]) -> None:
+        """Make the metrics Lightning's ``callback_metrics``; the loggers have them already."""
+        for name, value in metrics.items():
+            if isinstance(value, torch.Tensor):
+                number = value.numel() == 1
+            else:
+                number = isinstance(value, (int, float)) or hasattr(value, "__float__")
+            if number:
+                self.log(name, float(value), logger=False, on_epoch=True, batch_size=1)
+
+    # The model's weights, without a prefix, are the module's.
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.model.state_dict(*args, **kwargs)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        return self.model.load_state_dict(state_dict, strict=strict, assign=assign)

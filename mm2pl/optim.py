@@ -1,0 +1,144 @@
+"""Builds optimizer wrappers and schedulers for a run, and binds the wrappers to Lightning."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from mm2pl.errors import ConfigError, ConfigTypeError, located
+from mm2pl.mmengine.optim import (
+    OptimWrapper,
+    OptimWrapperDict,
+    _ParamScheduler,
+    build_optim_wrapper,
+)
+from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
+
+Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
+
+
+def make_optim_wrapper(model: nn.Module, given: Any) -> OptimWrapper | OptimWrapperDict:
+    """Return the wrapper that a config, or a mapping of built wrappers, describes.
+
+    Args:
+        model: The model whose parameters are optimized.
+        given: A wrapper, a config with ``optimizer`` or ``constructor``, or wrappers by name.
+    """
+    if isinstance(given, OptimWrapper):
+        return given
+    if not isinstance(given, Mapping):
+        raise ConfigTypeError(
+            f"optim_wrapper must be an OptimWrapper or a dict, got {given!r}",
+            key_path="optim_wrapper",
+        )
+    optimizer = given.get("optimizer")
+    with located("optim_wrapper"):
+        if isinstance(optimizer, Optimizer):
+            return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **given})
+        if optimizer is not None or "constructor" in given:
+            return build_optim_wrapper(model, given)
+        return _wrappers_by_name(given)
+
+
+def _wrappers_by_name(given: Mapping[str, Any]) -> OptimWrapperDict:
+    for name, wrapper in given.items():
+        if not isinstance(wrapper, OptimWrapper):
+            raise ConfigError(
+                f"optim_wrapper has neither 'optimizer' nor 'constructor', so each of its values"
+                f" must be an OptimWrapper, but {name!r} is {wrapper!r}",
+                hint="add optimizer=dict(type='SGD', lr=...), or a constructor for several"
+                " optimizers",
+            )
+    return OptimWrapperDict(**given)
+
+
+def make_schedulers(
+    given: Any, wrapper: OptimWrapper | OptimWrapperDict, defaults: Mapping[str, int]
+) -> Schedulers:
+    """Return the schedulers of each optimizer.
+
+    Args:
+        given: A scheduler, a config, a list of them, or a dict of those by optimizer name.
+        wrapper: The built wrapper or wrappers.
+        defaults: ``max_epochs`` and ``max_iters``, where schedules end that do not say it, and
+            ``epoch_length`` in iterations.
+    """
+    if not isinstance(wrapper, OptimWrapperDict):
+        return _schedulers_of_one(given, wrapper, defaults)
+    by_name = isinstance(given, Mapping) and "type" not in given
+    return {
+        name: _schedulers_of_one(given[name] if by_name else given, one, defaults)
+        for name, one in wrapper.items()
+    }
+
+
+def _schedulers_of_one(
+    given: Any, wrapper: OptimWrapper, defaults: Mapping[str, int]
+) -> list[_ParamScheduler]:
+    entries = given if isinstance(given, Sequence) else [given]
+    built = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, _ParamScheduler):
+            built.append(entry)
+            continue
+        path = f"param_scheduler[{index}]" if isinstance(given, Sequence) else "param_scheduler"
+        if not isinstance(entry, Mapping):
+            raise ConfigTypeError(
+                f"a scheduler must be a _ParamScheduler or a dict, got {entry!r}", key_path=path
+            )
+        cfg = copy.deepcopy(dict(entry))
+        ends = "max_epochs" if cfg.get("by_epoch", True) else "max_iters"
+        if ends in defaults:
+            cfg.setdefault("end", defaults[ends])
+        with located(path):
+            built.append(
+                PARAM_SCHEDULERS.build(
+                    cfg,
+                    default_args={
+                        "optimizer": wrapper,
+                        "epoch_length": defaults["epoch_length"],
+                    },
+                )
+            )
+    return built
+
+
+def wrappers_of(wrapper: Any) -> list[OptimWrapper]:
+    """Return the single wrappers of a wrapper or a dict of wrappers."""
+    if isinstance(wrapper, OptimWrapperDict):
+        return list(wrapper.values())
+    return [wrapper] if isinstance(wrapper, OptimWrapper) else []
+
+
+def torch_optimizers(wrapper: Any) -> list[Optimizer]:
+    """Return the torch optimizers below a wrapper, each once."""
+    return list({id(one.optimizer): one.optimizer for one in wrappers_of(wrapper)}.values())
+
+
+def scale_learning_rates(wrapper: Any, ratio: float) -> None:
+    """Multiply the learning rate of every parameter group."""
+    for one in wrappers_of(wrapper):
+        for group in one.optimizer.param_groups:
+            group["lr"] = group["lr"] * ratio
+
+
+def bind_to_lightning(
+    wrapper: Any, backward: Callable[..., None], optimizers: Sequence[Any]
+) -> None:
+    """Let wrappers backpropagate and step through Lightning.
+
+    ``manual_backward`` is what synchronises gradients between ranks, and only steps of a
+    ``LightningOptimizer`` are counted in ``trainer.global_step``.
+
+    Args:
+        wrapper: The wrapper or dict of wrappers.
+        backward: ``LightningModule.manual_backward``.
+        optimizers: Lightning's optimizers, in the order of :func:`torch_optimizers`.
+    """
+    steps = {id(one.optimizer): one.step for one in optimizers}
+    for one in wrappers_of(wrapper):
+        one.bind(backward=backward, step=steps[id(one.optimizer)])

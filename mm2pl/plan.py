@@ -1,0 +1,115 @@
+"""What a config means: frozen, without torch, made by ``translate`` and read by ``build``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Status(str, Enum):
+    """What becomes of a config key."""
+
+    AS_IS = "as is"
+    TRANSLATED = "translated"
+    APPROXIMATED = "approximated"
+    UNSUPPORTED = "unsupported"
+    NO_EFFECT = "no effect"
+    BY_CLASS = "decided by its class"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What became of one config key.
+
+    Attributes:
+        key_path: Where it stands, e.g. ``train_cfg.val_interval``.
+        status: What became of it.
+        text: What it is now, or why not.
+        choices: For an unknown key, the known ones nearest to it.
+    """
+
+    key_path: str
+    status: Status
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """The training loop and its data.
+
+    Attributes:
+        loop: Arguments of the loop with its ``type``.
+        dataloader: The loader, built or as a config.
+    """
+
+    loop: Mapping[str, Any]
+    dataloader: Any
+
+
+@dataclass(frozen=True)
+class EvalPlan:
+    """A validation or test loop, its data and its metrics."""
+
+    loop: Mapping[str, Any]
+    dataloader: Any
+    evaluator: Any
+
+
+@dataclass(frozen=True)
+class OptimPlan:
+    """Optimizers and schedules, each built or as a config."""
+
+    wrapper: Any
+    schedulers: Any = None
+    auto_scale_lr: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class HooksPlan:
+    """Hooks in the order in which they are registered, each with its key path."""
+
+    entries: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class RuntimePlan:
+    """Everything around the loops."""
+
+    work_dir: str
+    default_scope: str | None = "mmengine"
+    launcher: str = "none"
+    env: Mapping[str, Any] = field(default_factory=dict)
+    randomness: Mapping[str, Any] = field(default_factory=lambda: {"seed": None})
+    log_level: int | str = "INFO"
+    log_processor: Any = None
+    visualizer: Any = None
+    experiment_name: str | None = None
+    load_from: str | None = None
+    resume: bool = False
+    compile: Any = None
+    activation_checkpointing: Any = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run."""
+
+    model: Any
+    data_preprocessor: Any
+    train: TrainPlan | None
+    val: EvalPlan | None
+    test: EvalPlan | None
+    optim: OptimPlan | None
+    hooks: HooksPlan
+    runtime: RuntimePlan
+    config: Any
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def trainer_epochs(self) -> int:
+        """``max_epochs`` of Lightning's Trainer; an iteration-based run is one epoch."""
+        return int(self.train.loop.get("max_epochs", 1)) if self.train else 1

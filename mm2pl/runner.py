@@ -1,0 +1,570 @@
+"""The runner: MMEngine's ``Runner`` as a thin object over Lightning's Trainer."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import os.path as osp
+import pickle
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from mm2pl import _lightning, checkpoint, environment
+from mm2pl.builders import RunnerBuilders
+from mm2pl.callbacks import HookCallback, HookCollection
+from mm2pl.data import RunnerDataModule
+from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError, ModelError, located
+from mm2pl.loggers import VisualizerLogger
+from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.device import get_device
+from mm2pl.mmengine.dist import get_dist_info, is_main_process, master_only
+from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.registry import HOOKS, RUNNERS, DefaultScope
+from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
+from mm2pl.mmengine.runner.checkpoint import (
+    _load_checkpoint,
+    _load_checkpoint_to_model,
+    find_latest_checkpoint,
+)
+from mm2pl.mmengine.runner.utils import set_random_seed
+from mm2pl.module import RunnerModule
+from mm2pl.optim import scale_learning_rates
+from mm2pl.progress import progress_bars
+from mm2pl.runner_views import RunnerViews
+from mm2pl.trainer import make_trainer
+from mm2pl.translate import translate
+
+__all__ = ["Runner"]
+
+
+@RUNNERS.register_module()
+class Runner(RunnerBuilders, RunnerViews):
+    """Trains, validates and tests by a config, on Lightning's Trainer.
+
+    The arguments are MMEngine's and stand in a config under the same names; each may be a config
+    or a built object.
+
+    Args:
+        model: The model.
+        work_dir: Where checkpoints and logs lie.
+        train_dataloader: Training data; together with ``train_cfg`` and ``optim_wrapper``.
+        val_dataloader: Validation data; together with ``val_cfg`` and ``val_evaluator``.
+        test_dataloader: Test data; together with ``test_cfg`` and ``test_evaluator``.
+        train_cfg: The training loop's settings.
+        val_cfg: The validation loop's settings.
+        test_cfg: The test loop's settings.
+        auto_scale_lr: ``base_batch_size`` and ``enable``.
+        optim_wrapper: The optimizer or optimizers.
+        param_scheduler: Schedules of learning rate, momentum and others.
+        val_evaluator: Validation metrics.
+        test_evaluator: Test metrics.
+        default_hooks: Hooks to replace, add, or (``None``) leave out.
+        custom_hooks: More hooks.
+        data_preprocessor: Goes into the model's config.
+        load_from: A checkpoint to load, or with ``resume`` to go on from.
+        resume: Go on from ``load_from`` or from the newest checkpoint.
+        launcher: ``none``; other launchers come later.
+        env_cfg: cuDNN, worker processes, distributed backend.
+        log_processor: Formats the log.
+        log_level: Level of the text log.
+        visualizer: Where scalars and images go.
+        default_scope: Registry scope of names without one.
+        randomness: ``seed``, ``diff_rank_seed``, ``deterministic``.
+        experiment_name: Names the run.
+        cfg: The whole config, for the log, the copy in ``work_dir`` and the rarer keys.
+
+    Raises:
+        ConfigError: All that is wrong with the settings, with key paths.
+
+    Attributes:
+        trainer: The Lightning Trainer.
+        module: The LightningModule around the model.
+        datamodule: The loaders as a LightningDataModule.
+        plan: What the settings were translated to.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | dict[str, Any],
+        work_dir: str,
+        train_dataloader: Any = None,
+        val_dataloader: Any = None,
+        test_dataloader: Any = None,
+        train_cfg: Any = None,
+        val_cfg: Any = None,
+        test_cfg: Any = None,
+        auto_scale_lr: dict[str, Any] | None = None,
+        optim_wrapper: Any = None,
+        param_scheduler: Any = None,
+        val_evaluator: Any = None,
+        test_evaluator: Any = None,
+        default_hooks: dict[str, Any] | None = None,
+        custom_hooks: list[Any] | None = None,
+        data_preprocessor: Any = None,
+        load_from: str | None = None,
+        resume: bool = False,
+        launcher: str = "none",
+        env_cfg: dict[str, Any] | None = None,
+        log_processor: Any = None,
+        log_level: int | str = "INFO",
+        visualizer: Any = None,
+        default_scope: str | None = "mmengine",
+        randomness: dict[str, Any] | None = None,
+        experiment_name: str | None = None,
+        cfg: Any = None,
+    ) -> None:
+        arguments = {key: value for key, value in locals().items() if key not in ("self", "cfg")}
+        self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
+        self.plan = translate(_settings(self.cfg, arguments), file=self.cfg.filename)
+        runtime = self.plan.runtime
+        self._work_dir = osp.abspath(runtime.work_dir)
+        os.makedirs(self._work_dir, exist_ok=True)
+        self._launcher = runtime.launcher
+        self._distributed = False
+        self._keep_sections()
+        self._set_up_environment()
+        self._set_up_records()
+        self._hooks = HookCollection(self)
+        self._hook_callback = HookCallback(self)
+        self.trainer = make_trainer(
+            self.plan, [self._hook_callback, *progress_bars(self)], self._work_dir
+        )
+        self.trainer.logger = VisualizerLogger(
+            self.visualizer, self._work_dir, self._experiment_name, self._timestamp
+        )
+        self._set_up_model()
+        for path, hook in self.plan.hooks.entries:
+            with located(path):
+                self.register_hook(hook)
+        self.logger.info(f"Hooks will be executed in the following order:\n{self.get_hooks_info()}")
+        self.dump_config()
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        """Build a runner from a config; the config is not changed."""
+        cfg = copy.deepcopy(cfg)
+        if not isinstance(cfg, Config):
+            cfg = Config(cfg)
+        arguments = {key: cfg[key] for key in _ARGUMENTS if cfg.get(key) is not None}
+        arguments.setdefault("model", None)
+        arguments.setdefault("work_dir", "")
+        return cls(**arguments, cfg=cfg)
+
+    # Set-up, in MMEngine's order: models and data draw from the same random numbers.
+
+    def _keep_sections(self) -> None:
+        """Keep each section until it is built, under the names that MMEngine uses."""
+        plan = self.plan
+        self._train_loop: Any = plan.train.loop if plan.train else None
+        self._train_dataloader = plan.train.dataloader if plan.train else None
+        self._val_loop: Any = plan.val.loop if plan.val else None
+        self._val_dataloader = plan.val.dataloader if plan.val else None
+        self._val_evaluator = plan.val.evaluator if plan.val else None
+        self._test_loop: Any = plan.test.loop if plan.test else None
+        self._test_dataloader = plan.test.dataloader if plan.test else None
+        self._test_evaluator = plan.test.evaluator if plan.test else None
+        self.optim_wrapper: Any = plan.optim.wrapper if plan.optim else None
+        self.param_schedulers: Any = plan.optim.schedulers if plan.optim else None
+        self.auto_scale_lr = plan.optim.auto_scale_lr if plan.optim else None
+        self._load_from = plan.runtime.load_from
+        self._resume = plan.runtime.resume
+        self._has_loaded = False
+
+    def _set_up_environment(self) -> None:
+        runtime = self.plan.runtime
+        environment.set_up_process(runtime.env)
+        self._rank, self._world_size = get_dist_info()
+        self._timestamp = environment.make_timestamp()
+        self._randomness_cfg = dict(runtime.randomness)
+        with located("randomness"):
+            self.set_randomness(**self._randomness_cfg)
+        stem = osp.splitext(osp.basename(self.cfg.filename))[0] if self.cfg.filename else None
+        name = runtime.experiment_name or stem
+        self._experiment_name = f"{name}_{self._timestamp}" if name else self._timestamp
+        self._log_dir = osp.join(self._work_dir, self._timestamp)
+        os.makedirs(self._log_dir, exist_ok=True)
+
+    def _set_up_records(self) -> None:
+        """Make everything that is written to: scope, log, message hub, visualizer."""
+        runtime = self.plan.runtime
+        self.default_scope: Any = runtime.default_scope
+        if runtime.default_scope is not None:
+            self.default_scope = DefaultScope.get_instance(
+                self._experiment_name, scope_name=runtime.default_scope
+            )
+        self.log_processor = self.build_log_processor(runtime.log_processor or {})
+        self.logger = self.build_logger(log_level=runtime.log_level)
+        self._log_environment()
+        self.message_hub = self.build_message_hub()
+        self.visualizer = self.build_visualizer(copy.deepcopy(runtime.visualizer))
+        if self.cfg:
+            self.visualizer.add_config(self.cfg)
+
+    def _log_environment(self) -> None:
+        env = {**self.plan.runtime.env, **self._randomness_cfg}
+        settings = {
+            "seed": self._seed,
+            "Distributed launcher": self._launcher,
+            "Distributed training": self._distributed,
+            "GPU number": self._world_size,
+        }
+        self.logger.info(environment.describe(env, settings))
+        if self.cfg:
+            self.logger.info(f"Config:\n{self.cfg.pretty_text}")
+
+    def _set_up_model(self) -> None:
+        model = copy.copy(self.plan.model)
+        if isinstance(model, dict) and self.plan.data_preprocessor is not None:
+            model.setdefault("data_preprocessor", self.plan.data_preprocessor)
+        self._model = self.wrap_model(
+            self.cfg.get("model_wrapper_cfg"), self.build_model(model)
+        )
+        self._model_name = type(self._model).__name__
+        self.module = RunnerModule(self, self._hook_callback)
+        self.datamodule = RunnerDataModule(self)
+
+    def set_randomness(
+        self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
+    ) -> None:
+        """Seed Python, NumPy and torch; see :func:`~mmengine.runner.set_random_seed`."""
+        self._deterministic = deterministic
+        self._seed = set_random_seed(
+            seed=seed, deterministic=deterministic, diff_rank_seed=diff_rank_seed
+        )
+
+    # Running
+
+    def train(self) -> nn.Module:
+        """Train, and return the trained model."""
+        if self._train_loop is None:
+            raise ConfigError(
+                "there is nothing to train by",
+                key_path="train_cfg",
+                hint="add train_dataloader, train_cfg and optim_wrapper to the config",
+            )
+        with _quiet():
+            self.trainer.fit(self.module, datamodule=self.datamodule)
+        return self.model
+
+    def val(self) -> dict[str, Any]:
+        """Validate, and return the metrics."""
+        return self._evaluate("val", self.trainer.validate)
+
+    def test(self) -> dict[str, Any]:
+        """Test, and return the metrics."""
+        return self._evaluate("test", self.trainer.test)
+
+    def _evaluate(self, stage: str, run: Callable[..., Any]) -> dict[str, Any]:
+        if getattr(self, f"_{stage}_loop") is None:
+            raise ConfigError(
+                f"there is nothing to {'validate' if stage == 'val' else 'test'} by",
+                key_path=f"{stage}_cfg",
+                hint=f"add {stage}_dataloader, {stage}_cfg and {stage}_evaluator to the config",
+            )
+        with _quiet():
+            run(self.module, datamodule=self.datamodule, verbose=False)
+        return dict(self._hook_callback.metrics)
+
+    def prepare(self, stage: str) -> None:
+        """Do what comes before the first step; Lightning calls it through its ``setup``.
+
+        Args:
+            stage: ``fit``, ``validate`` or ``test``.
+        """
+        if stage == "fit":
+            self._prepare_training()
+        else:
+            self.eval_loop("val" if stage == "validate" else "test")
+            self.call_hook("before_run")
+            self.load_or_resume()
+
+    def _prepare_training(self) -> None:
+        for method in ["train_step"] + (["val_step"] if self._val_loop is not None else []):
+            if not hasattr(self.bare_model, method):
+                raise ModelError(
+                    f"{self._model_name} has no {method}()",
+                    key_path="model",
+                    hint="derive the model from mmengine.model.BaseModel",
+                )
+        self._train_loop = self.build_train_loop(self._train_loop)
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        self.scale_lr(self.optim_wrapper, self.auto_scale_lr)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        if self._val_loop is not None:
+            self._val_loop = self.build_val_loop(self._val_loop)
+        self.call_hook("before_run")
+        self._init_model_weights()
+        modules = self.plan.runtime.activation_checkpointing
+        if modules is not None:
+            self.logger.info(
+                'Enabling the "activation_checkpointing" feature for sub-modules: ' f"{modules}"
+            )
+            turn_on_activation_checkpointing(self.bare_model, modules)
+        self.load_or_resume()
+        self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+        _lightning.set_finished_epochs(
+            self.trainer, self.epoch if self._train_loop.by_epoch else 0
+        )
+        self._maybe_compile("train_step")
+
+    def _init_model_weights(self) -> None:
+        if hasattr(self.bare_model, "init_weights"):
+            self.bare_model.init_weights()
+
+    def _maybe_compile(self, target: str) -> None:
+        options = self.plan.runtime.compile
+        if not options and options != {}:
+            return
+        if not isinstance(options, (bool, Mapping)):
+            raise ConfigTypeError(
+                f"compile must be a bool or a dict, got {options!r}", key_path="compile"
+            )
+        function = getattr(self.model, target)
+        compiled = torch.compile(function, **({} if options is True else dict(options)))
+        setattr(self.model, target, compiled)
+        self.logger.info(
+            'Model has been "compiled". The first few iterations will be slow, please be patient.'
+        )
+
+    def skip_trained_batches(self) -> None:
+        """Read past the batches that a resumed iteration-based run has trained on already."""
+        if self.iter == 0:
+            return
+        self.logger.warning(
+            f"Advance dataloader {self.iter} steps to skip data that has already been trained"
+        )
+        for _ in range(self.iter):
+            next(self.train_loop.dataloader_iterator)
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
+        """Scale learning rates by the ratio of the batch size to ``base_batch_size``.
+
+        Args:
+            optim_wrapper: The built wrapper or wrappers.
+            auto_scale_lr: ``enable`` and ``base_batch_size``.
+        """
+        if not auto_scale_lr or not auto_scale_lr.get("enable", False):
+            return
+        assert "base_batch_size" in auto_scale_lr, "Lack of `base_batch_size` in `auto_scale_lr`."
+        loader: Any = self._train_dataloader
+        size = loader["batch_size"] if isinstance(loader, Mapping) else loader.batch_size
+        real, base = self.world_size * size, auto_scale_lr["base_batch_size"]
+        ratio = float(real) / float(base)
+        self.logger.info(
+            f"LR is set based on batch size of {base} and the current batch size is {real}."
+            f" Scaling the original LR by {ratio}."
+        )
+        scale_learning_rates(optim_wrapper, ratio)
+
+    # Hooks
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call a point on all hooks that have it, by priority."""
+        self._hooks.call(fn_name, **kwargs)
+
+    def register_hook(
+        self, hook: Hook | dict[str, Any], priority: str | int | None = None
+    ) -> None:
+        """Add a hook, behind those of the same priority.
+
+        Args:
+            hook: A hook or its config, which may hold ``priority``.
+            priority: Wins over the config's and the class's own.
+        """
+        given = priority
+        if isinstance(hook, Mapping):
+            cfg = dict(hook)
+            configured = cfg.pop("priority", None)
+            given = configured if given is None else given
+            hook = HOOKS.build(cfg)
+        if not isinstance(hook, Hook):
+            raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
+        if given is not None:
+            hook.priority = given
+        self._hooks.add(hook)
+
+    def register_custom_hooks(self, hooks: list[Hook | dict[str, Any]]) -> None:
+        """Add several hooks."""
+        for hook in hooks:
+            self.register_hook(hook)
+
+    def get_hooks_info(self) -> str:
+        """Return the table of points and the hooks that run there, in order."""
+        return self._hooks.table()
+
+    # Checkpoints
+
+    def load_or_resume(self) -> None:
+        """Load weights or go on from a checkpoint, once, as the config says."""
+        if self._has_loaded:
+            return
+        if self._resume:
+            source = self._load_from
+            if source is None:
+                source = find_latest_checkpoint(self.work_dir)
+                self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
+            if source is not None:
+                self.resume(source)
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "default",
+    ) -> None:
+        """Go on from a checkpoint: weights, counters, optimizers, schedules and histories.
+
+        Args:
+            filename: The checkpoint's path or URI.
+            resume_optimizer: Whether to take up the optimizers' state.
+            resume_param_scheduler: Whether to take up the schedulers' state.
+            map_location: As in :func:`torch.load`; by default the device in use.
+        """
+        device = get_device() if map_location == "default" else map_location
+        loaded = self.load_checkpoint(filename, map_location=device)
+        if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
+            raise CheckpointError(
+                f"{filename} holds weights only, there is nothing to resume",
+                hint="use load_from without resume to start from these weights",
+            )
+        meta = loaded["meta"]
+        self.train_loop._epoch = meta["epoch"]
+        self.train_loop._iter = meta["iter"]
+        self._resume_seed(meta.get("seed"))
+        metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
+        # Values may be arrays, which have no single truth: compare what they pickle to.
+        if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
+            self.logger.warning(
+                "The dataset metainfo from the resumed checkpoint is different from the current"
+                " training dataset, please check the correctness of the checkpoint or the training"
+                " dataset."
+            )
+        self.message_hub.load_state_dict(loaded["message_hub"])
+        if "optimizer" in loaded and resume_optimizer:
+            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+            self.optim_wrapper.load_state_dict(loaded["optimizer"])
+        if self.param_schedulers is None and resume_param_scheduler:
+            self.logger.warning(
+                "`resume_param_scheduler` is True but `self.param_schedulers` is None, so skip"
+                " resuming parameter schedulers"
+            )
+        elif "param_schedulers" in loaded and resume_param_scheduler:
+            checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+
+    def _resume_seed(self, seed: int | None) -> None:
+        current = self._randomness_cfg.get("seed")
+        if seed is None or seed == current:
+            return
+        if current is not None:
+            self.logger.warning(
+                f'The value of random seed in the checkpoint "{seed}" is different from the value'
+                f' in `randomness` config "{current}"'
+            )
+        self._randomness_cfg.update(seed=seed)
+        self.set_randomness(**self._randomness_cfg)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = "cpu",
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  MMEngine's
+    ) -> Any:
+        """Load weights into the model.
+
+        Args:
+            filename: The checkpoint's path or URI.
+            map_location: As in :func:`torch.load`.
+            strict: Raise where names or shapes differ.
+            revise_keys: ``(pattern, replacement)`` pairs applied to the names.
+
+        Returns:
+            The whole checkpoint.
+        """
+        loaded = _load_checkpoint(filename, map_location=map_location)
+        if not isinstance(loaded, Mapping):
+            raise CheckpointError(f"{filename} holds a {type(loaded).__name__}, not weights")
+        self.call_hook("after_load_checkpoint", checkpoint=loaded)
+        _load_checkpoint_to_model(self.bare_model, loaded, strict, revise_keys=revise_keys)
+        self._has_loaded = True
+        self.logger.info(f"Load checkpoint from {filename}")
+        return loaded
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: Any = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: Any = None,
+    ) -> None:
+        """Save the run.
+
+        Args:
+            out_dir: The folder or URI.
+            filename: The file's name in it.
+            file_client_args: Deprecated name of ``backend_args``.
+            save_optimizer: Whether to save the optimizers' state.
+            save_param_scheduler: Whether to save the schedulers' state.
+            meta: Goes into ``meta``.
+            by_epoch: Whether this is an epoch's end, which is not counted yet.
+            backend_args: Arguments of the file backend.
+        """
+        if meta is not None and not isinstance(meta, dict):
+            raise ConfigTypeError(f"meta must be a dict or None, got {type(meta)}")
+        meta = meta or {}
+        meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
+        meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
+        backend_args = backend_args or file_client_args
+        collected = checkpoint.collect(
+            self,
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        self.call_hook("before_save_checkpoint", checkpoint=collected)
+        path = join_path(out_dir, filename, backend_args=backend_args)
+        checkpoint.write(collected, str(path), backend_args)
+
+    def dump_config(self) -> None:
+        """Copy the config into ``work_dir``."""
+        if is_main_process():
+            name = osp.basename(self.cfg.filename) if self.cfg.filename else f"{self.timestamp}.py"
+            self.cfg.dump(osp.join(self.work_dir, name))
+
+
+_ARGUMENTS = tuple(
+    name for name in inspect.signature(Runner.__init__).parameters if name not in ("self", "cfg")
+)
+
+
+def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the constructor's arguments with the keys that only stand in the config."""
+    rest = {key: value for key, value in cfg._cfg_dict.items() if key not in _ARGUMENTS}
+    given = {key: value for key, value in arguments.items() if value is not None}
+    given["default_scope"] = arguments["default_scope"]
+    return rest | given
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Lightning warns of and MMEngine's users mean: frozen parts in eval mode."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
+        yield

@@ -1,0 +1,191 @@
+"""What hooks, metrics and scripts read from a runner, under MMEngine's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.runner.base_loop import BaseLoop
+
+
+class RunnerViews:
+    """The runner's properties; loops are built when they are first asked for."""
+
+    _model: Any
+    _hooks: Any
+    _train_loop: Any
+    _val_loop: Any
+    _test_loop: Any
+    _experiment_name: str
+    _model_name: str
+    _work_dir: str
+    _log_dir: str
+    _launcher: str
+    _distributed: bool
+    _rank: int
+    _world_size: int
+    _deterministic: bool
+    _seed: int
+    _timestamp: str
+    _randomness_cfg: dict[str, Any]
+
+    @property
+    def experiment_name(self) -> str:
+        """The experiment's name with the timestamp."""
+        return self._experiment_name
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model's class."""
+        return self._model_name
+
+    @property
+    def work_dir(self) -> str:
+        """Where checkpoints lie."""
+        return self._work_dir
+
+    @property
+    def log_dir(self) -> str:
+        """Where this run's logs lie: ``work_dir/<timestamp>``."""
+        return self._log_dir
+
+    @property
+    def launcher(self) -> str:
+        """How processes are launched."""
+        return self._launcher
+
+    @property
+    def distributed(self) -> bool:
+        """Whether several processes train."""
+        return self._distributed
+
+    @property
+    def rank(self) -> int:
+        """This process's rank."""
+        return self._rank
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self._world_size
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether deterministic algorithms were asked for."""
+        return self._deterministic
+
+    @property
+    def seed(self) -> int:
+        """The seed in use."""
+        return self._seed
+
+    @property
+    def randomness(self) -> Mapping[str, Any]:
+        """The ``randomness`` section."""
+        return self._randomness_cfg
+
+    @property
+    def timestamp(self) -> str:
+        """When the run began, as ``%Y%m%d_%H%M%S``."""
+        return self._timestamp
+
+    @property
+    def hooks(self) -> list[Hook]:
+        """The hooks by priority."""
+        return self._hooks.hooks  # type: ignore[no-any-return]
+
+    @property
+    def model(self) -> Any:
+        """The model that steps are run on."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = model
+        self.module.model = model  # type: ignore[attr-defined]
+
+    @property
+    def bare_model(self) -> Any:
+        """The model without a wrapper."""
+        return self._model
+
+    @property
+    def train_loop(self) -> Any:
+        """The training loop."""
+        return self._loop("train")
+
+    @property
+    def val_loop(self) -> Any:
+        """The validation loop."""
+        return self._loop("val")
+
+    @property
+    def test_loop(self) -> Any:
+        """The test loop."""
+        return self._loop("test")
+
+    def _loop(self, stage: str) -> Any:
+        name = f"_{stage}_loop"
+        loop = getattr(self, name)
+        if loop is not None and not isinstance(loop, BaseLoop):
+            loop = getattr(self, f"build_{stage}_loop")(loop)
+            setattr(self, name, loop)
+        return loop
+
+    @property
+    def train_dataloader(self) -> Any:
+        """The training loader."""
+        return self.train_loop.dataloader
+
+    @property
+    def val_dataloader(self) -> Any:
+        """The validation loader."""
+        return self.val_loop.dataloader
+
+    @property
+    def test_dataloader(self) -> Any:
+        """The test loader."""
+        return self.test_loop.dataloader
+
+    @property
+    def val_evaluator(self) -> Any:
+        """The validation's evaluator."""
+        return self.val_loop.evaluator
+
+    @property
+    def test_evaluator(self) -> Any:
+        """The test's evaluator."""
+        return self.test_loop.evaluator
+
+    @property
+    def val_interval(self) -> int:
+        """Epochs or iterations between validations."""
+        return self.train_loop.val_interval  # type: ignore[no-any-return]
+
+    @property
+    def val_begin(self) -> int:
+        """First epoch or iteration after which to validate."""
+        return self.train_loop.val_begin  # type: ignore[no-any-return]
+
+    # Differs: MMEngine builds the training data when a lone validation reads a counter.
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return self._train_loop.epoch if isinstance(self._train_loop, BaseLoop) else 0  # type: ignore[attr-defined]
+
+    @property
+    def iter(self) -> int:
+        """Finished iterations."""
+        return self._train_loop.iter if isinstance(self._train_loop, BaseLoop) else 0  # type: ignore[attr-defined]
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs to train."""
+        return self.train_loop.max_epochs if self._train_loop is not None else 0
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations to train."""
+        return self.train_loop.max_iters if self._train_loop is not None else 0

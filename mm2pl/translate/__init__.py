@@ -1,0 +1,51 @@
+"""Config to plan: pure, without torch, Lightning or any library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.plan import Plan
+from mm2pl.translate.hooks import plan_hooks
+from mm2pl.translate.loops import plan_eval, plan_train
+from mm2pl.translate.optim import plan_optim
+from mm2pl.translate.report import Report
+from mm2pl.translate.runtime import TOP_RULES, plan_runtime
+
+__all__ = ["translate"]
+
+
+def translate(cfg: Mapping[str, Any], file: str | None = None) -> Plan:
+    """Say what a config means, with a note for every key that was read.
+
+    Args:
+        cfg: A :class:`~mm2pl.mmengine.config.Config` or a mapping. It is not changed.
+        file: Where the config was read from, if ``cfg`` does not say it.
+
+    Raises:
+        ConfigError: All that is wrong with the config, with key paths.
+    """
+    file = file or _file_of(cfg)
+    report = Report(file=file)
+    report.read(getattr(cfg, "_cfg_dict", cfg), TOP_RULES, "")
+    if cfg.get("model") is None:
+        report.problem("the config has no model", "model", "add model=dict(type=...)")
+    plan = Plan(
+        model=cfg.get("model"),
+        data_preprocessor=cfg.get("data_preprocessor"),
+        train=plan_train(cfg, report),
+        val=plan_eval(cfg, "val", report),
+        test=plan_eval(cfg, "test", report),
+        optim=plan_optim(cfg, report),
+        hooks=plan_hooks(cfg, report),
+        runtime=plan_runtime(cfg, file, report),
+        config=cfg,
+        notes=tuple(report.notes),
+    )
+    report.raise_problems()
+    return plan
+
+
+def _file_of(cfg: Mapping[str, Any]) -> str | None:
+    # A plain ConfigDict answers any attribute with an error of its own.
+    return getattr(cfg, "filename", None) if hasattr(cfg, "_cfg_dict") else None

@@ -1,0 +1,92 @@
+"""Everything at a config's top level that is neither model, data, optimisation nor hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mm2pl.plan import RuntimePlan, Status
+from mm2pl.translate.report import Report, Rule, one_of
+
+_SECTION = "read by its own section's rules"
+_LATER = "comes with a later release of mm2pl"
+TOP_RULES = (
+    Rule("model", Status.BY_CLASS, "the LightningModule runs its loss, predict and tensor modes"),
+    Rule("data_preprocessor", Status.BY_CLASS, "goes into the model's config"),
+    *(
+        Rule(f"{stage}_{part}", Status.TRANSLATED, _SECTION)
+        for stage in ("train", "val", "test")
+        for part in ("dataloader", "cfg", "evaluator")
+        if (stage, part) != ("train", "evaluator")
+    ),
+    Rule("optim_wrapper", Status.TRANSLATED, _SECTION),
+    Rule("param_scheduler", Status.TRANSLATED, _SECTION),
+    Rule("auto_scale_lr", Status.AS_IS, _SECTION, one_of(dict)),
+    Rule("default_hooks", Status.TRANSLATED, _SECTION, one_of(dict)),
+    Rule("custom_hooks", Status.TRANSLATED, _SECTION),
+    Rule("work_dir", Status.AS_IS, "where checkpoints and logs lie"),
+    Rule("load_from", Status.AS_IS, "weights, or with resume=True the run to go on with"),
+    Rule("resume", Status.AS_IS, "go on with the newest checkpoint of work_dir"),
+    Rule("launcher", Status.TRANSLATED, "the Trainer's devices", one_of(str)),
+    Rule("env_cfg", Status.AS_IS, "cuDNN, worker processes, distributed backend", one_of(dict)),
+    Rule("log_processor", Status.AS_IS, "formats the log", one_of(dict, object)),
+    Rule("log_level", Status.AS_IS, "level of the text log"),
+    Rule("visualizer", Status.TRANSLATED, "the Trainer's logger"),
+    Rule("vis_backends", Status.NO_EFFECT, "the visualizer's section carries the backends"),
+    Rule("default_scope", Status.AS_IS, "the registry scope", one_of(str)),
+    Rule("randomness", Status.AS_IS, "seeds", one_of(dict)),
+    Rule("experiment_name", Status.AS_IS, "names the run", one_of(str)),
+    Rule("custom_imports", Status.AS_IS, "imported when the config is loaded"),
+    Rule("env_variables", Status.AS_IS, "filled in when the config is loaded"),
+    Rule("compile", Status.AS_IS, "torch.compile of the training step"),
+    Rule("activation_checkpointing", Status.AS_IS, "torch.utils.checkpoint"),
+    Rule("model_wrapper_cfg", Status.NO_EFFECT, "one process needs no wrapper"),
+    Rule("find_unused_parameters", Status.NO_EFFECT, "one process needs no wrapper"),
+    Rule("sync_bn", Status.NO_EFFECT, "on one process SyncBatchNorm becomes BatchNorm"),
+    Rule(
+        "runner_type",
+        Status.AS_IS,
+        "this Runner",
+        lambda kind: None if kind == "Runner" else f"only 'Runner' runs here; the rest {_LATER}",
+    ),
+    Rule("strategy", Status.UNSUPPORTED, f"strategy {_LATER}"),
+    Rule("efficient_conv_bn_eval", Status.UNSUPPORTED, _LATER),
+)
+DEFAULT_ENV = {"dist_cfg": {"backend": "nccl"}}
+
+
+def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> RuntimePlan:
+    """Read the top level's own keys."""
+    launcher = cfg.get("launcher") or "none"
+    if launcher != "none":
+        report.unsupported(
+            f"launcher={launcher!r}",
+            "launcher",
+            f"training with several processes {_LATER}",
+            "leave launcher at 'none'",
+        )
+    work_dir = cfg.get("work_dir") or f"./work_dirs/{Path(file).stem if file else 'run'}"
+    given: dict[str, Any] = {
+        key: cfg[key]
+        for key in (
+            "log_level",
+            "log_processor",
+            "visualizer",
+            "experiment_name",
+            "load_from",
+            "compile",
+            "activation_checkpointing",
+        )
+        if cfg.get(key) is not None
+    }
+    if "default_scope" in cfg:
+        given["default_scope"] = cfg["default_scope"]
+    return RuntimePlan(
+        work_dir=str(work_dir),
+        launcher=launcher,
+        env=cfg.get("env_cfg") or DEFAULT_ENV,
+        randomness=cfg.get("randomness") or {"seed": None},
+        resume=bool(cfg.get("resume")),
+        **given,
+    )
