@@ -192,9 +192,8 @@ class LocalVisBackend(BaseVisBackend):
         """
         if not isinstance(scalar_dict, dict):
             raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
-        line = (
-            {"step": step, **scalar_dict} if "step" in scalar_dict else scalar_dict | {"step": step}
-        )
+        line = dict(scalar_dict)
+        line.setdefault("step", step)
         if file_path is not None:
             _require_suffix("file_path", file_path, ".json")
             other = str(Path(self._save_dir) / file_path)

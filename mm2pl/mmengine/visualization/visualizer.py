@@ -42,6 +42,8 @@ class Visualizer(ManagerMixin):
         RuntimeError: Two backends have one name.
     """
 
+    set_image: Any  # it and the other drawing methods: see _DRAWING
+
     def __init__(
         self,
         name: str = "visualizer",
