@@ -1,4 +1,4 @@
-"""Importing what a registry names: its scope's package, its locations, dotted names; and logging it."""
+"""Importing what a registry names: a scope's package, locations, dotted names; and logging it."""
 
 from __future__ import annotations
 

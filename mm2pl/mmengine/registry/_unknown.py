@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mm2pl.errors import nearest
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
-from mm2pl.mmengine.registry.errors import UnknownTypeError
 from mm2pl.mmengine.registry._imports import import_scope, own_name
 from mm2pl.mmengine.registry.default_scope import DefaultScope
+from mm2pl.mmengine.registry.errors import UnknownTypeError
 
 if TYPE_CHECKING:
     from mm2pl.mmengine.registry.registry import Registry
@@ -33,10 +33,11 @@ def unknown_type(key: str, registry: Registry, *, key_name: str = "type") -> Unk
         if cause is not None:
             message += f" {scope}.registry cannot be imported: {type(cause).__name__}: {cause}."
             break
+    choices = _choices(key, registry)
     dotted = _dotted_problem(key) if cause is None else None
     if dotted is not None:
         message += f" {dotted[0]}"
-    choices = _choices(key, registry) or (dotted[1] if dotted else [])
+        choices = choices or dotted[1]
     error = UnknownTypeError(
         message, key=key_name, choices=choices, hint=_hint(key, registry, cause)
     )
@@ -81,9 +82,12 @@ def _choices(key: str, registry: Registry) -> list[str]:
             label = name if other in own and not wanted_scope else f"{other.scope}.{name}"
             if label not in named.setdefault(name, []):
                 named[name].append(label)
-    same = [label for label in named.get(wanted, []) if label != key]
+    same = named.get(wanted, [])
     close = [label for name in nearest(wanted, named, _MOST) for label in named[name]]
-    return list(dict.fromkeys(same + [label for label in close if label != key]))[:_MOST]
+    scopes = [*(other.scope for other in _tree(registry.root)), *MODULE2PACKAGE]
+    if wanted_scope and wanted_scope not in scopes:
+        close += [f"{scope}.{wanted}" for scope in nearest(wanted_scope, scopes)]
+    return [label for label in dict.fromkeys(same + close) if label != key][:_MOST]
 
 
 def _tree(registry: Registry) -> Iterator[Registry]:
@@ -116,7 +120,7 @@ def _dotted_problem(key: str) -> tuple[str, list[str]] | None:
 
 
 def _hint(key: str, registry: Registry, cause: Exception | None) -> str:
-    scope, name = registry.split_scope_key(key)
+    _, name = registry.split_scope_key(key)
     missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
     if missing == "mmengine":
         return "call mm2pl.install_as_mmengine() before what imports mmengine"

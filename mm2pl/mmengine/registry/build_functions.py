@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mm2pl.errors import Mm2plError, nearest
 from mm2pl.mmengine.config import Config, ConfigDict
+from mm2pl.mmengine.registry._imports import debug
+from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import (
     BuildError,
     RegistryTypeError,
@@ -16,8 +18,6 @@ from mm2pl.mmengine.registry.errors import (
     WrongTypeError,
     record,
 )
-from mm2pl.mmengine.registry._imports import debug
-from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.registry import Registry
 from mm2pl.mmengine.utils import ManagerMixin, digit_version
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mm2pl.mmengine.runner import Runner
 
-AnyConfig = dict[str, Any] | ConfigDict | Config
+AnyConfig: TypeAlias = dict[str, Any] | ConfigDict | Config
 
 
 def build_from_cfg(
@@ -83,8 +83,9 @@ def build_runner_from_cfg(cfg: AnyConfig, registry: Registry) -> Runner:
     args = cfg.copy()
     with registry.switch_scope_and_registry(args.pop("_scope_", None)) as current:
         kind = args.get("runner_type", "Runner")
-        runner_class = _target(kind, current, is_target=inspect.isclass, key="runner_type")
-        runner = cast("Runner", runner_class.from_cfg(args))
+        with _building(cfg, kind, current):
+            runner_class = _target(kind, current, is_target=inspect.isclass, key="runner_type")
+            runner = cast("Runner", runner_class.from_cfg(args))
         _log_built(runner_class)
         return runner
 
@@ -109,7 +110,7 @@ def build_model_from_cfg(
 def build_optimizer_from_cfg(
     cfg: AnyConfig, registry: Registry, default_args: AnyConfig | None = None
 ) -> Any:
-    """Build an optimizer; as :func:`build_from_cfg`, with a word on the two that are ``Adafactor``."""
+    """Build an optimizer by :func:`build_from_cfg`; says which of two is meant by ``Adafactor``."""
     if "type" in cfg and cfg["type"] == "Adafactor":
         import torch
 
@@ -145,6 +146,8 @@ def build_scheduler_from_cfg(
         if not args.pop("convert_to_iter_based", False):
             args.pop("epoch_length", None)
             return build_from_cfg(args, current)
+        if "type" not in args:
+            raise _no_type(cfg)
         kind = args.pop("type")
         with _building(cfg, kind, current):
             if "epoch_length" not in args or not args.get("by_epoch", True):

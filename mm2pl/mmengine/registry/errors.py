@@ -11,7 +11,7 @@ from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plErro
 
 
 class RegistryTypeError(ConfigTypeError, AssertionError):
-    """An argument of the wrong type; MMEngine raises the one kind in some places, else the other."""
+    """An argument of the wrong type; MMEngine raises the one kind here and the other there."""
 
 
 class RegistryValueError(ConfigError, AssertionError):
@@ -59,39 +59,41 @@ class Trail:
     """Where a thing stands whose building failed; travels with the exception.
 
     Attributes:
-        what: The thing, in words.
+        what: The thing, in words; may be empty.
         config: The outermost config in which it has been located so far.
+        key: The key in the thing's own config that is at fault.
+        owns_key_path: Whether the key path of the exception is ours to set.
         path: The key path of the thing within ``config``.
     """
 
     what: str
     config: Any
+    key: str
+    owns_key_path: bool
     path: str = ""
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders, configs need not be able to.
-        return (Trail, (self.what, None, self.path))
-
-    def extend(self, key: str) -> None:
-        self.path = _joined(key, self.path)
+        return (Trail, (self.what, None, self.key, self.owns_key_path, self.path))
 
     @property
     def note(self) -> str:
-        return f"While building {self.what}" + (f" at {self.path}" if self.path else "")
+        place = f"at {self.path}" if self.path else ""
+        if not self.what:
+            return f"In the config {place}"
+        return f"While building {self.what} {place}".strip()
 
 
 def record(error: Exception, config: Any, what: str) -> None:
     """Remember that building ``config`` raised ``error``, or locate an inner config in it."""
     trail = _trail(error)
     if trail is None:
-        error._mm2pl_trail = Trail(what, config)  # type: ignore[attr-defined]
-    else:
-        key = _path_in(config, trail.config)
-        if key is None:
-            return
+        _show(error, _new_trail(error, config, what))
+        return
+    key = _path_in(config, trail.config)
+    if key is not None:
         trail.config = config
-        trail.extend(key)
-    _show(error)
+        _extend(error, trail, key)
 
 
 @contextmanager
@@ -105,11 +107,9 @@ def at_key(key: str, file: str | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trail = _trail(error)
-        if trail is not None:
-            trail.config = None
-            trail.extend(key)
-            _show(error)
+        trail = _trail(error) or _new_trail(error, None, "")
+        trail.config = None
+        _extend(error, trail, key)
         if isinstance(error, Mm2plError) and error.file is None:
             error.file = file
         raise
@@ -126,16 +126,28 @@ def _trail(error: Exception) -> Trail | None:
     return getattr(error, "_mm2pl_trail", None)
 
 
-def _show(error: Exception) -> None:
-    trail = _trail(error)
-    if trail is None:
-        return
-    if isinstance(error, BuildError):
-        error.key_path = _joined(trail.path, error.key)
-        return
-    notes = error.__dict__.setdefault("__notes__", [])
-    notes[:] = [note for note in notes if not note.startswith(f"While building {trail.what}")]
-    notes.append(trail.note)
+def _new_trail(error: Exception, config: Any, what: str) -> Trail:
+    is_open = isinstance(error, BuildError)
+    owns = is_open or (isinstance(error, Mm2plError) and error.key_path is None)
+    trail = Trail(what, config, error.key if isinstance(error, BuildError) else "", owns)
+    error._mm2pl_trail = trail  # type: ignore[attr-defined]
+    return trail
+
+
+def _extend(error: Exception, trail: Trail, key: str) -> None:
+    old = trail.note
+    trail.path = _joined(key, trail.path)
+    _show(error, trail, old)
+
+
+def _show(error: Exception, trail: Trail, old: str | None = None) -> None:
+    if trail.owns_key_path and isinstance(error, Mm2plError):
+        error.key_path = _joined(trail.path, trail.key) or None
+    if isinstance(error, BuildError) or not (trail.what or not trail.owns_key_path):
+        return  # the message says it all
+    if old is not None and old in getattr(error, "__notes__", []):
+        error.__notes__.remove(old)
+    add_note(error, trail.note)
 
 
 def _joined(*keys: str) -> str:
@@ -143,7 +155,7 @@ def _joined(*keys: str) -> str:
 
 
 def _path_in(outer: Any, inner: Any) -> str | None:
-    """Return where ``inner`` stands in ``outer``: the very object, else the only one of its type."""
+    """Return where ``inner`` stands in ``outer``: the object itself, else the one of its type."""
     if not isinstance(inner, dict) or outer is inner:
         return None
     places = list(_configs(outer))

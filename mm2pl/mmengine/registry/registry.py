@@ -1,4 +1,4 @@
-"""A registry maps names to classes and functions, and builds objects from configs that name them."""
+"""A registry maps names to classes and functions and builds what a config names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
-from mm2pl.mmengine.registry.errors import (
-    AlreadyRegisteredError,
-    LookupFailedError,
-    RegistryTypeError,
-    RegistryValueError,
-    add_note,
-)
 from mm2pl.mmengine.registry._imports import (
     OWN_PACKAGE,
     debug,
@@ -25,6 +18,13 @@ from mm2pl.mmengine.registry._imports import (
     warn,
 )
 from mm2pl.mmengine.registry.default_scope import DefaultScope
+from mm2pl.mmengine.registry.errors import (
+    AlreadyRegisteredError,
+    LookupFailedError,
+    RegistryTypeError,
+    RegistryValueError,
+    add_note,
+)
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Registry:
 
     Differs: a name that neither a registry nor its ancestors hold is looked up once more after the
     ancestors' locations are imported, so the root registries need no import of ``mmengine.hooks``
-    and its like beforehand.
+    and its like beforehand. A registry without a parent imports its locations only then.
 
     Args:
         name: What the registry holds, such as ``"model"``.
@@ -55,7 +55,7 @@ class Registry:
         build_func: Callable[..., Any] | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
-        locations: Sequence[str] = [],  # noqa: B006  MMEngine's default; never changed
+        locations: Sequence[str] = [],
     ) -> None:
         from mm2pl.mmengine.registry.build_functions import build_from_cfg
 
@@ -158,9 +158,10 @@ class Registry:
             yield self if current is None else self._of_scope(current.scope_name)
 
     def _of_scope(self, scope: str) -> Registry:
-        error = import_scope(scope)
+        with _importing(f"{scope}.registry", self):
+            error = import_scope(scope)
         if error is not None:
-            warn(_import_warning(scope, error))
+            warn(_import_warning(f"{scope}.registry", error))
         root = self._get_root_registry()
         registry = root._search_child(scope)
         if registry is None:
@@ -213,7 +214,7 @@ class Registry:
         try:
             module = load(utils)
         except (ImportError, AttributeError) as error:
-            warn(_import_warning(self.scope, error))
+            warn(_import_warning(utils, error))
             return
         with _importing(f"{utils}.register_all_modules", self):
             module.register_all_modules(False)
@@ -246,11 +247,12 @@ class Registry:
 
     def _find(self, key: str) -> Any:
         scope, name = self.split_scope_key(key)
-        self.import_from_location()
+        if self.parent is not None:
+            self.import_from_location()
         if scope is None:
             return self._find_upwards(name)
         if scope == self._scope:
-            return self._own(name)
+            return self._find_here(name)
         if not scope:
             return None
         with _importing(f"{scope}.registry", self, key):
@@ -265,14 +267,13 @@ class Registry:
     def _find_upwards(self, name: str) -> Any:
         for registry in self._chain():
             if name in registry._module_dict:
-                return registry._own(name)
-        for registry in self._chain():
-            registry.import_from_location()
-            if name in registry._module_dict:
-                return registry._own(name)
-        return None
+                return registry._find_here(name)
+        found = (registry._find_here(name) for registry in self._chain())
+        return next((registered for registered in found if registered is not None), None)
 
-    def _own(self, name: str) -> Any:
+    def _find_here(self, name: str) -> Any:
+        if name not in self._module_dict:
+            self.import_from_location()
         found = self._module_dict.get(name)
         if found is not None:
             class_name = getattr(found, "__name__", str(found))
@@ -280,7 +281,7 @@ class Registry:
         return found
 
     def _search_child(self, scope: str) -> Registry | None:
-        """Return the registry of ``scope`` in the tree below and including this one, depth first."""
+        """Return the registry of ``scope``, this one or one below it, depth first."""
         if self._scope == scope:
             return self
         below = (child._search_child(scope) for child in self._children.values())
@@ -358,7 +359,8 @@ def _importing(what: str, registry: Registry, key: str | None = None) -> Iterato
         raise
 
 
-def _import_warning(scope: str, error: Exception) -> str:
+def _import_warning(module: str, error: Exception) -> str:
+    scope = module.partition(".")[0]
     missing = isinstance(error, ModuleNotFoundError) and error.name == scope
     if missing and scope in MODULE2PACKAGE:
         return (
@@ -366,4 +368,4 @@ def _import_warning(scope: str, error: Exception) -> str:
             f"modules defined in {scope}, Please install {scope} by "
             f"`pip install {MODULE2PACKAGE[scope]}`."
         )
-    return f"Failed to import `{scope}.registry`: {type(error).__name__}: {error}"
+    return f"Failed to import `{module}`: {type(error).__name__}: {error}"
