@@ -20,7 +20,9 @@ def written(value: Any, protocol: int = 2) -> bytes:
 
 
 def globals_in(data: bytes) -> set[str]:
-    return {str(argument) for code, argument, _ in pickletools.genops(data) if code.name == "GLOBAL"}
+    return {
+        str(argument) for code, argument, _ in pickletools.genops(data) if code.name == "GLOBAL"
+    }
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
