@@ -125,6 +125,8 @@ class BaseModule(nn.Module, metaclass=ABCMeta):
         logger = MMLogger.get_current_instance()
         files = [each for each in logger.handlers if isinstance(each, logging.FileHandler)]
         for handler in files:
+            if handler.stream is None:  # opened with delay=True
+                handler.stream = handler._open()
             handler.stream.write(
                 "Name of parameter - Initialization information\n" + "".join(entries)
             )

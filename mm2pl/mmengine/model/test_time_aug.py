@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import nn
@@ -45,6 +46,7 @@ class BaseTTAModel(BaseModel):
             )
         self.module = module
 
+    @abstractmethod
     def merge_preds(self, data_samples_list: list[tuple[Any, ...]]) -> list[Any]:
         """Merge the predictions of each image.
 
@@ -54,7 +56,6 @@ class BaseTTAModel(BaseModel):
         Returns:
             One prediction per image.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define merge_preds")
 
     def test_step(self, data: Any) -> list[Any]:
         """Predict every augmentation on its own, then merge.

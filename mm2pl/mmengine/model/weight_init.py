@@ -352,11 +352,11 @@ class PretrainedInit:
 
         what = "model" if self.prefix is None else f"{self.prefix} in model"
         print_log(f"load {what} from: {self.checkpoint}", logger="current")
-        where = {"map_location": self.map_location}
+        source, where = self.checkpoint, self.map_location
         if self.prefix is None:
-            io.load_checkpoint(module, self.checkpoint, strict=False, logger="current", **where)
+            io.load_checkpoint(module, source, map_location=where, strict=False, logger="current")
         else:
-            part = io._load_checkpoint_with_prefix(self.prefix, self.checkpoint, **where)
+            part = io._load_checkpoint_with_prefix(self.prefix, source, map_location=where)
             io.load_state_dict(module, part, strict=False, logger="current")
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=self._get_init_info())

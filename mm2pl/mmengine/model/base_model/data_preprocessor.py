@@ -36,11 +36,11 @@ class BaseDataPreprocessor(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where batches are moved to."""
-        return self._device
+        return self._buffers["_device_buffer"].device  # type: ignore[union-attr]
 
     @property
     def _device(self) -> torch.device:
-        return self._buffers["_device_buffer"].device  # type: ignore[union-attr]
+        return self.device
 
     @_device.setter
     def _device(self, device: torch.device) -> None:
