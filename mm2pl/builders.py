@@ -130,9 +130,7 @@ class RunnerBuilders:
 
     def build_train_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the training loop with its data."""
-        return _build_loop(
-            self, loop, "train", lambda: {"dataloader": self._train_dataloader}
-        )
+        return _build_loop(self, loop, "train", lambda: {"dataloader": self._train_dataloader})
 
     def build_val_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the validation loop with its data and evaluator."""
@@ -162,9 +160,7 @@ def _build_loop(
     if isinstance(loop, BaseLoop):
         return loop
     if not isinstance(loop, Mapping):
-        raise ConfigTypeError(
-            f"must be a dict or a loop, got {loop!r}", key_path=f"{stage}_cfg"
-        )
+        raise ConfigTypeError(f"must be a dict or a loop, got {loop!r}", key_path=f"{stage}_cfg")
     cfg = copy.deepcopy(dict(loop))
     if stage == "train" and "by_epoch" in cfg:
         cfg["type"] = "EpochBasedTrainLoop" if cfg.pop("by_epoch") else "IterBasedTrainLoop"

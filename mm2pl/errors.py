@@ -120,10 +120,24 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 @contextmanager
 def located(key_path: str | None = None, file: str | None = None) -> Iterator[None]:
-    """Add where in the config we are to an :class:`Mm2plError` that does not say it yet."""
+    """Say in every :class:`Mm2plError` from within where in the config it came from.
+
+    Nested uses join their key paths; one that is whole already stays as it is.
+
+    Args:
+        key_path: The section that is being worked on.
+        file: The file that it stands in.
+    """
     try:
         yield
     except Mm2plError as error:
-        error.key_path = error.key_path or key_path
+        error.key_path = _joined(key_path, error.key_path)
         error.file = error.file or file
         raise
+
+
+def _joined(outer: str | None, inner: str | None) -> str | None:
+    if not outer or not inner:
+        return outer or inner
+    whole = inner == outer or inner.startswith((f"{outer}.", f"{outer}["))
+    return inner if whole else f"{outer}.{inner}"

@@ -67,7 +67,9 @@ class RunnerModule(QuietModule):
 
     # What parity forbids Lightning to do by itself.
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
         """Leave the batch alone: hooks see it raw, and the data preprocessor moves it."""
         return batch
 

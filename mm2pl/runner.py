@@ -223,9 +223,7 @@ class Runner(RunnerBuilders, RunnerViews):
         model = copy.copy(self.plan.model)
         if isinstance(model, dict) and self.plan.data_preprocessor is not None:
             model.setdefault("data_preprocessor", self.plan.data_preprocessor)
-        self._model = self.wrap_model(
-            self.cfg.get("model_wrapper_cfg"), self.build_model(model)
-        )
+        self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), self.build_model(model))
         self._model_name = type(self._model).__name__
         self.module = RunnerModule(self, self._hook_callback)
         self.datamodule = RunnerDataModule(self)
@@ -238,6 +236,11 @@ class Runner(RunnerBuilders, RunnerViews):
         self._seed = set_random_seed(
             seed=seed, deterministic=deterministic, diff_rank_seed=diff_rank_seed
         )
+
+    @property
+    def final_metrics(self) -> dict[str, Any]:
+        """Metrics of the last validation or test; empty before the first."""
+        return dict(self._hook_callback.metrics)
 
     # Running
 
@@ -270,7 +273,7 @@ class Runner(RunnerBuilders, RunnerViews):
             )
         with _quiet():
             run(self.module, datamodule=self.datamodule, verbose=False)
-        return dict(self._hook_callback.metrics)
+        return self.final_metrics
 
     def prepare(self, stage: str) -> None:
         """Do what comes before the first step; Lightning calls it through its ``setup``.
@@ -305,14 +308,12 @@ class Runner(RunnerBuilders, RunnerViews):
         modules = self.plan.runtime.activation_checkpointing
         if modules is not None:
             self.logger.info(
-                'Enabling the "activation_checkpointing" feature for sub-modules: ' f"{modules}"
+                f'Enabling the "activation_checkpointing" feature for sub-modules: {modules}'
             )
             turn_on_activation_checkpointing(self.bare_model, modules)
         self.load_or_resume()
         self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
-        _lightning.set_finished_epochs(
-            self.trainer, self.epoch if self._train_loop.by_epoch else 0
-        )
+        _lightning.set_finished_epochs(self.trainer, self.epoch if self._train_loop.by_epoch else 0)
         self._maybe_compile("train_step")
 
     def _init_model_weights(self) -> None:
@@ -370,9 +371,7 @@ class Runner(RunnerBuilders, RunnerViews):
         """Call a point on all hooks that have it, by priority."""
         self._hooks.call(fn_name, **kwargs)
 
-    def register_hook(
-        self, hook: Hook | dict[str, Any], priority: str | int | None = None
-    ) -> None:
+    def register_hook(self, hook: Hook | dict[str, Any], priority: str | int | None = None) -> None:
         """Add a hook, behind those of the same priority.
 
         Args:

@@ -1,4 +1,4 @@
-"""Marks for what is unsupported, so that the error, the checks and the matrix say the same thing."""
+"""Marks for what is unsupported, so that errors, checks and the matrix say the same thing."""
 
 from __future__ import annotations
 

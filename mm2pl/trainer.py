@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import lightning.pytorch as pl
 
 from mm2pl._lightning import NEVER, NullProfiler
+from mm2pl.alias import install_as_mmengine
 from mm2pl.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Built(NamedTuple):
 def build(config: Plan | Mapping[str, Any] | str | os.PathLike[str]) -> Built:
     """Build Lightning's objects from a plan, a config or a config file.
 
+    Config files import code written against MMEngine, so ``import mmengine`` gives mm2pl's modules
+    from here on.
+
     Args:
         config: A plan of :func:`~mm2pl.translate`, a config, or the path of one.
 
@@ -38,15 +42,14 @@ def build(config: Plan | Mapping[str, Any] | str | os.PathLike[str]) -> Built:
     from mm2pl.mmengine.config import Config
     from mm2pl.runner import Runner
 
+    install_as_mmengine()
     if isinstance(config, (str, os.PathLike)):
         config = Config.fromfile(config)
     runner = Runner.from_cfg(config.config if isinstance(config, Plan) else config)
     return Built(runner.trainer, runner.module, runner.datamodule, runner)
 
 
-def make_trainer(
-    plan: Plan, callbacks: list[pl.Callback], root_dir: str
-) -> pl.Trainer:
+def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.Trainer:
     """Make a Trainer that leaves to the hooks what MMEngine's hooks do.
 
     Args:

@@ -99,7 +99,7 @@ def _raw_items(section: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
 
 
 def type_name(kind: Any) -> str:
-    """Return the bare name of a ``type``: a string with or without scope, a class or lazy object."""
+    """Return the bare name of a ``type``: a string, with or without scope, or a class."""
     if isinstance(kind, str):
         return kind.rsplit(".", 1)[-1]
     name = getattr(kind, "__name__", None) or getattr(kind, "name", None)

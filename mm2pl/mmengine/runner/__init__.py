@@ -1,4 +1,4 @@
-"""The runner and its loops; ``Runner`` itself is ``mm2pl.runner.Runner``, imported when asked for."""
+"""The runner and its loops; ``Runner`` is ``mm2pl.runner.Runner``, imported when asked for."""
 
 from __future__ import annotations
 

@@ -20,5 +20,5 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: list[str] | str)
     """
     for name in [modules] if isinstance(modules, str) else modules:
         module = attrgetter(name)(model)
-        # The re-entrant form is what MMEngine runs (torch's default then); it keeps the same numbers.
+        # The re-entrant form is what MMEngine runs: it was the default in the torch of its day.
         module.forward = partial(checkpoint, module.forward, use_reentrant=True)

@@ -1,0 +1,112 @@
+"""Loaders open late, read to their end, and come from MMEngine's configs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mm2pl.data import IterationLoader, LateLoader, SlicedDataset, build_dataloader
+from mm2pl.errors import ConfigError, DataError
+
+
+class Numbers(Dataset):
+    def __init__(self, length=5):
+        self.length = length
+        self.kind = "numbers"
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return index
+
+
+def loader_cfg(**changes):
+    return {
+        "dataset": Numbers(),
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "batch_size": 2,
+        **changes,
+    }
+
+
+def test_a_config_becomes_a_loader_that_collates_into_lists():
+    assert list(build_dataloader(loader_cfg())) == [[0, 1], [2, 3], [4]]
+
+
+def test_a_built_loader_passes_through():
+    loader = DataLoader(Numbers())
+    assert build_dataloader(loader) is loader
+
+
+def test_the_config_is_left_as_it_was():
+    cfg = loader_cfg()
+    keys = list(cfg)
+    build_dataloader(cfg)
+    assert list(cfg) == keys
+    assert cfg["sampler"] == {"type": "DefaultSampler", "shuffle": False}
+
+
+def test_num_batch_per_epoch_cuts_the_data():
+    assert list(build_dataloader(loader_cfg(num_batch_per_epoch=2))) == [[0, 1], [2, 3]]
+
+
+def test_a_cut_dataset_keeps_the_datasets_attributes():
+    assert SlicedDataset(Numbers(), 2).kind == "numbers"
+
+
+@pytest.mark.parametrize("key", ["dataset", "sampler"])
+def test_a_missing_part_is_named(key):
+    cfg = loader_cfg()
+    del cfg[key]
+    with pytest.raises(ConfigError, match=key):
+        build_dataloader(cfg)
+
+
+def test_an_empty_dataset_is_an_error_with_a_hint():
+    with pytest.raises(DataError, match="no samples") as caught:
+        build_dataloader(loader_cfg(dataset=Numbers(0)))
+    assert "data_root" in caught.value.hint
+
+
+def test_opening_a_late_loader_draws_no_random_number():
+    loop = SimpleNamespace(dataloader=DataLoader(Numbers(), batch_size=2))
+    before = torch.random.get_rng_state()
+    batches = iter(LateLoader(loop))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    next(batches)
+    assert not torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_late_loader_reads_the_loader_that_stands_there_then():
+    loop = SimpleNamespace(dataloader=[1, 2])
+    batches = iter(LateLoader(loop))
+    loop.dataloader = [3, 4]
+    assert list(batches) == [3, 4]
+
+
+def test_finishing_a_late_loader_runs_it_to_its_end():
+    ended = []
+
+    class Source:
+        def __iter__(self):
+            yield 1
+            ended.append(True)
+
+    late = LateLoader(SimpleNamespace(dataloader=Source()))
+    next(iter(late))
+    late.finish()
+    assert ended == [True]
+
+
+def test_an_iteration_loader_follows_a_swapped_iterator_and_sets_train_mode():
+    loop = SimpleNamespace(max_iters=3, iter=0, dataloader_iterator=iter([1, 1, 1]))
+    model = torch.nn.Linear(1, 1).eval()
+    batches = iter(IterationLoader(SimpleNamespace(train_loop=loop, model=model)))
+    assert next(batches) == 1
+    assert model.training
+    loop.dataloader_iterator = iter([2, 2])
+    assert list(batches) == [2, 2]

@@ -1,0 +1,38 @@
+"""What is unsupported says so when it is used, not when it is imported."""
+
+from __future__ import annotations
+
+import pytest
+
+from mm2pl.errors import UnsupportedError
+from mm2pl.support import MARKERS, unsupported
+
+
+@pytest.fixture
+def marked():
+    yield unsupported("pkg.Thing", "it needs a GPU", "use Other")
+    del MARKERS["pkg.Thing"]
+
+
+def test_calling_it_says_why_and_what_to_do(marked):
+    with pytest.raises(UnsupportedError) as caught:
+        marked(1, key=2)
+    assert str(caught.value) == "pkg.Thing is not supported: it needs a GPU\nHint: use Other"
+
+
+def test_subclassing_it_is_refused(marked):
+    with pytest.raises(UnsupportedError):
+        type("Mine", (marked,), {})
+
+
+def test_its_class_attributes_are_refused(marked):
+    with pytest.raises(UnsupportedError):
+        marked.create
+
+
+def test_isinstance_works_with_it(marked):
+    assert not isinstance(1, marked)
+
+
+def test_it_is_in_the_table_of_markers(marked):
+    assert MARKERS["pkg.Thing"].reason == "it needs a GPU"

@@ -1,0 +1,128 @@
+"""A config becomes a plan with a note for every key, or one error with all its problems."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from mm2pl.errors import ConfigError, UnsupportedError
+from mm2pl.plan import Status
+from mm2pl.translate import translate
+
+
+def config(**changes):
+    loader = {"dataset": {"type": "D"}, "sampler": {"type": "DefaultSampler"}, "batch_size": 2}
+    cfg = {
+        "model": {"type": "Net"},
+        "train_dataloader": loader,
+        "train_cfg": {"by_epoch": True, "max_epochs": 3, "val_interval": 2},
+        "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
+        "val_dataloader": loader,
+        "val_cfg": {},
+        "val_evaluator": {"type": "Accuracy"},
+    }
+    return {key: value for key, value in {**cfg, **changes}.items() if value is not ...}
+
+
+def note(plan, key_path):
+    return next(one for one in plan.notes if one.key_path == key_path)
+
+
+def test_by_epoch_becomes_the_loop_type():
+    assert translate(config()).train.loop["type"] == "EpochBasedTrainLoop"
+    iterations = translate(config(train_cfg={"by_epoch": False, "max_iters": 5}))
+    assert iterations.train.loop["type"] == "IterBasedTrainLoop"
+
+
+def test_an_iteration_based_run_is_one_epoch_to_the_trainer():
+    plan = translate(config(train_cfg={"type": "IterBasedTrainLoop", "max_iters": 5}))
+    assert plan.trainer_epochs == 1
+
+
+def test_every_key_that_is_read_has_a_note():
+    plan = translate(config())
+    assert note(plan, "train_cfg.val_interval").status is Status.TRANSLATED
+    assert note(plan, "train_dataloader.batch_size").status is Status.AS_IS
+    assert note(plan, "model").status is Status.BY_CLASS
+
+
+def test_an_unknown_key_is_noted_with_the_nearest_known_ones():
+    unknown = note(translate(config(optim_warpper={})), "optim_warpper")
+    assert (unknown.status, unknown.choices[0]) == (Status.UNKNOWN, "optim_wrapper")
+
+
+def test_the_config_is_left_as_it_was():
+    cfg = config()
+    translate(cfg)
+    assert cfg == config()
+
+
+@pytest.mark.parametrize(
+    ("changes", "key_path", "words"),
+    [
+        ({"model": ...}, "model", "no model"),
+        ({"train_cfg": ...}, "train_cfg", "train_cfg is missing"),
+        ({"val_evaluator": None}, "val_evaluator", "val_evaluator is missing"),
+        ({"train_cfg": {"by_epoch": True}}, "train_cfg", "needs 'max_epochs'"),
+        ({"train_cfg": {"max_epochs": 1.5}}, "train_cfg.max_epochs", "whole number"),
+        ({"train_cfg": {"max_epochs": 1, "val_interval": 0}}, "train_cfg.val_interval", "least 1"),
+        ({"train_cfg": {"type": "X", "by_epoch": True}}, "train_cfg", "only one of"),
+        ({"param_scheduler": [{"end": 3}]}, "param_scheduler[0]", "needs a 'type'"),
+        ({"param_scheduler": "MultiStepLR"}, "param_scheduler", "must be a scheduler"),
+        ({"custom_hooks": {"type": "A"}}, "custom_hooks", "must be a list"),
+        ({"default_hooks": {"logger": {"interval": 1}}}, "default_hooks.logger", "needs a 'type'"),
+        ({"auto_scale_lr": {"enable": True}}, "auto_scale_lr", "base_batch_size"),
+    ],
+)
+def test_a_mistake_is_an_error_with_its_key_path(changes, key_path, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        translate(config(**changes))
+    assert caught.value.key_path == key_path
+
+
+def test_a_scheduler_without_an_optimizer_is_an_error():
+    cfg = config(train_dataloader=..., train_cfg=..., optim_wrapper=..., param_scheduler=[])
+    with pytest.raises(ConfigError, match="optim_wrapper is missing"):
+        translate(cfg)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        translate(config(model=..., train_cfg={"max_epochs": -1}))
+    assert "2 problems" in str(caught.value)
+    assert "model" in str(caught.value)
+    assert "train_cfg.max_epochs" in str(caught.value)
+
+
+def test_several_processes_are_unsupported_for_now():
+    with pytest.raises(UnsupportedError, match="launcher"):
+        translate(config(launcher="pytorch"))
+
+
+def test_a_default_hook_set_to_none_is_left_out():
+    names = [path for path, _ in translate(config(default_hooks={"timer": None})).hooks.entries]
+    assert "default_hooks.timer" not in names
+    assert "default_hooks.logger" in names
+
+
+def test_hooks_keep_mmengines_order_of_registration():
+    plan = translate(config(default_hooks={"mine": {"type": "A"}}, custom_hooks=[{"type": "B"}]))
+    assert [path for path, _ in plan.hooks.entries][-2:] == [
+        "default_hooks.mine",
+        "custom_hooks[0]",
+    ]
+
+
+def test_translating_needs_neither_torch_nor_lightning():
+    code = (
+        "import sys, mm2pl\n"
+        "from mm2pl.mmengine.config import Config\n"
+        "mm2pl.translate(Config(dict(model=dict(type='Net'))))\n"
+        "print([m for m in ('torch', 'lightning', 'numpy') if m in sys.modules])\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"
