@@ -18,7 +18,7 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
     """Open a file given by string or ``Path``, with the arguments of ``open``."""
     if not is_filepath(filepath):
         raise ValueError("`filepath` should be a string or a Path")
-    file: IO[Any] = open(filepath, *args, **kwargs)
+    file: IO[Any] = open(filepath, *args, **kwargs)  # noqa: SIM115 (the caller closes it)
     return file
 
 
