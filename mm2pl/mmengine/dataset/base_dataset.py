@@ -139,7 +139,7 @@ class BaseDataset(Dataset[Any]):
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[[Any], Any]] = [],  # noqa: B006  # only read
+        pipeline: Sequence[dict[str, Any] | Callable[[Any], Any]] = [],  # only read
         test_mode: bool = False,
         lazy_init: bool = False,
         max_refetch: int = 1000,

@@ -87,7 +87,7 @@ class Evaluator:
         """Evaluate predictions that were made earlier.
 
         Args:
-            data_samples: All predictions.
+            data_samples: All predictions; any iterable if there is no ``data``.
             data: The samples they were made for, as many, if the metrics need them.
             chunk_size: How many to process at a time.
 
@@ -100,9 +100,11 @@ class Evaluator:
                 f"{len(data_samples)} data length: {len(data)}"
             )
         batches = repeat(None) if data is None else map(pseudo_collate, _chunks(data, chunk_size))
+        size = 0
         for chunk, batch in zip(_chunks(data_samples, chunk_size), batches, strict=False):
             self.process(chunk, batch)
-        return self.evaluate(len(data_samples))
+            size += len(chunk)
+        return self.evaluate(size)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

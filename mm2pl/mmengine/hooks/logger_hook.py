@@ -98,16 +98,16 @@ class LoggerHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Log a training iteration, if it is one to log."""
-        step = runner.iter + 1
-        length = len(runner.train_dataloader)
-        ends = batch_idx + 1 == length
-        if ends or step % self.interval_exp_name == 0:
+        loader = runner.train_dataloader
+        ends = self.end_of_epoch(loader, batch_idx)
+        if ends or self.every_n_train_iters(runner, self.interval_exp_name):
             runner.logger.info(f"Exp name: {runner.experiment_name}")
-        is_due = (batch_idx + 1) % self.interval == 0
-        if is_due or (ends and (not self.ignore_last or length <= self.interval)):
+        if self.every_n_inner_iters(batch_idx, self.interval) or (
+            ends and (not self.ignore_last or len(loader) <= self.interval)
+        ):
             tag, text = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
             runner.logger.info(text)
-            runner.visualizer.add_scalars(tag, step=step, file_path=self.json_log_path)
+            runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
     def after_val_iter(
         self,
@@ -130,7 +130,7 @@ class LoggerHook(Hook):
         self._log_iter(runner, batch_idx, "test")
 
     def _log_iter(self, runner: Any, batch_idx: int, mode: str) -> None:
-        if (batch_idx + 1) % self.interval == 0:
+        if self.every_n_inner_iters(batch_idx, self.interval):
             _, text = runner.log_processor.get_log_after_iter(runner, batch_idx, mode)
             runner.logger.info(text)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mm2pl.errors import ModelError
+from mm2pl.mmengine.hooks._common import ContractError
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.utils import get_git_hash
@@ -27,8 +27,8 @@ def _is_scalar(value: Any) -> bool:
 class RuntimeInfoHook(Hook):
     """Writes counters, phase, learning rates, losses and metrics to ``runner.message_hub``.
 
-    Differs: losses go there as detached tensors; MMEngine reads each of them at every iteration,
-    which on a GPU waits for the device. What comes out of the hub is the same.
+    Differs: losses are not read here, which on a GPU would wait for the device at every iteration;
+    the hub does that when they are logged.
     """
 
     priority = "VERY_HIGH"
@@ -70,7 +70,7 @@ class RuntimeInfoHook(Hook):
         hub.update_info("iter", runner.iter)
         rates = runner.optim_wrapper.get_lr()
         if not isinstance(rates, dict):
-            raise ModelError(
+            raise ContractError(
                 "`runner.optim_wrapper.get_lr()` should return a dict of learning rates, "
                 f"but got {type(rates)}",
                 hint="The optimizer constructor should return an OptimWrapper or OptimWrapperDict.",
@@ -90,7 +90,7 @@ class RuntimeInfoHook(Hook):
             return
         update = runner.message_hub.update_scalar
         for name, value in outputs.items():
-            update(f"train/{name}", value.detach() if isinstance(value, torch.Tensor) else value)
+            update(f"train/{name}", value)
 
     def before_val(self, runner: Any) -> None:
         """Record that a validation is on, perhaps inside training."""
