@@ -35,7 +35,7 @@ class DefaultScope(ManagerMixin):
         return self._scope_name
 
     @classmethod
-    def get_current_instance(cls) -> DefaultScope | None:  # type: ignore[override]
+    def get_current_instance(cls) -> DefaultScope | None:
         """Return the default scope that was created last, or None if there is none."""
         return super().get_current_instance() if cls._instance_dict else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plError
 
@@ -117,9 +117,13 @@ def at_key(key: str, file: str | None = None) -> Iterator[None]:
 
 def add_note(error: Exception, note: str) -> None:
     """Add a note to an exception, which Python from 3.11 on shows below it."""
-    notes = error.__dict__.setdefault("__notes__", [])  # add_note is new in 3.11
-    if note not in notes:
-        notes.append(note)
+    if note not in _notes(error):
+        _notes(error).append(note)
+
+
+def _notes(error: Exception) -> list[str]:
+    # Exception.add_note is new in 3.11; traceback reads this list.
+    return cast("list[str]", error.__dict__.setdefault("__notes__", []))
 
 
 def _trail(error: Exception) -> Trail | None:
@@ -145,8 +149,7 @@ def _show(error: Exception, trail: Trail, old: str | None = None) -> None:
         error.key_path = _joined(trail.path, trail.key) or None
     if isinstance(error, BuildError) or not (trail.what or not trail.owns_key_path):
         return  # the message says it all
-    if old is not None and old in getattr(error, "__notes__", []):
-        error.__notes__.remove(old)
+    _notes(error)[:] = [note for note in _notes(error) if note != old]
     add_note(error, trail.note)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
 from mm2pl.mmengine.registry._imports import (
@@ -310,6 +310,16 @@ class Registry:
             if not force and name in self._module_dict:
                 raise AlreadyRegisteredError(name, self._module_dict[name], self.name)
             self._module_dict[name] = module
+
+    @overload
+    def register_module(
+        self, name: str | Sequence[str] | None = None, force: bool = False, module: None = None
+    ) -> Callable[[T], T]: ...
+
+    @overload
+    def register_module(
+        self, name: str | Sequence[str] | None = None, force: bool = False, *, module: T
+    ) -> T: ...
 
     def register_module(
         self,

@@ -594,7 +594,7 @@ BUILD = {
 for _name, _args in BUILD.items():
 
     def _build_thing(args: Any = _args) -> Any:
-        built = things().build(*args)
+        built = things().build(args[0], **dict(zip(["default_args"], args[1:], strict=False)))
         return built.shown if isinstance(built, Thing) else built
 
     CASES[f"build {_name}"] = _build_thing
@@ -603,7 +603,7 @@ for _name, _args in BUILD.items():
 @case
 def build_leaves_the_config_as_it_was() -> Any:
     cfg, default = {"type": "Thing", "size": 1, "_scope_": "things"}, {"color": "x"}
-    things().build(cfg, default)
+    things().build(cfg, default_args=default)
     return cfg, default
 
 
@@ -686,10 +686,10 @@ class Schedule:
         return SimpleNamespace(shown=["converted", args, kwargs])
 
 
-def _schedule(*args: Any) -> Any:
+def _schedule(cfg: Any, default_args: Any = None) -> Any:
     registry = Registry("r", registry_module.build_scheduler_from_cfg, scope="r")
     registry.register_module(module=Schedule)
-    return registry.build(*args).shown
+    return registry.build(cfg, default_args=default_args).shown
 
 
 _convert = {"type": "Schedule", "convert_to_iter_based": True}
