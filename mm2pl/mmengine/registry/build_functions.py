@@ -60,10 +60,8 @@ def build_from_cfg(
         )
     args = _arguments(cfg, default_args)
     with registry.switch_scope_and_registry(args.pop("_scope_", None)) as current:
-        kind = args.pop("type")
-        with _building(cfg, kind, current):
-            target = _target(kind, current)
-            return _construct(target, args)
+        with _building(cfg, _raw_type(args), current):
+            return _construct(_target(args.pop("type"), current), args)
 
 
 def build_runner_from_cfg(cfg: AnyConfig, registry: Registry) -> Runner:
@@ -148,8 +146,8 @@ def build_scheduler_from_cfg(
             return build_from_cfg(args, current)
         if "type" not in args:
             raise _no_type(cfg)
-        kind = args.pop("type")
-        with _building(cfg, kind, current):
+        with _building(cfg, _raw_type(args), current):
+            kind = args.pop("type")
             if "epoch_length" not in args or not args.get("by_epoch", True):
                 raise ScheduleConversionError(
                     "Only epoch-based parameter scheduler can be converted to iter-based, and "
@@ -193,6 +191,11 @@ def _arguments(cfg: AnyConfig, default_args: AnyConfig | None) -> Any:
     for name, value in ({} if default_args is None else default_args).items():
         args.setdefault(name, value)
     return args
+
+
+def _raw_type(args: dict[str, Any]) -> Any:
+    """Return the type as it is written: reading it from a ConfigDict would import a lazy one."""
+    return dict.get(args, "type")
 
 
 def _target(

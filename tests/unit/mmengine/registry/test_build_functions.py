@@ -138,8 +138,15 @@ def test_a_key_path_that_is_not_certain_is_not_guessed() -> None:
 
 def test_the_key_path_goes_through_a_config_dict_without_building_what_is_lazy() -> None:
     lazy = LazyObject("there_is_no_such_module")
-    cfg = ConfigDict({"type": Outer, "a": None, "z": {"type": lazy}, "b": {"type": "Nothing"}})
+    cfg = ConfigDict({"type": Outer, "b": {"type": "Nothing"}, "z": {"type": lazy}})
     assert failure(cfg).key_path == "b.type"
+
+
+def test_a_lazy_object_that_fails_to_import_says_its_key() -> None:
+    lazy = LazyObject("there_is_no_such_module", "Net", "config.py, line 3")
+    error = failure(ConfigDict({"type": Outer, "b": {"type": lazy}}))
+    assert isinstance(error, ImportError)
+    assert str(error).startswith("config.py, line 3, b: Failed to import")
 
 
 def test_at_key_completes_key_path_and_file() -> None:
