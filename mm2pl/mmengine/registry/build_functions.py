@@ -59,9 +59,12 @@ def build_from_cfg(
             f"but got {type(default_args)}"
         )
     args = _arguments(cfg, default_args)
-    with registry.switch_scope_and_registry(args.pop("_scope_", None)) as current:
-        with _building(cfg, _raw_type(args), current):
-            return _construct(_target(args.pop("type"), current), args)
+    scope = args.pop("_scope_", None)
+    with (
+        registry.switch_scope_and_registry(scope) as current,
+        _building(cfg, _raw_type(args), current),
+    ):
+        return _construct(_target(args.pop("type"), current), args)
 
 
 def build_runner_from_cfg(cfg: AnyConfig, registry: Registry) -> Runner:
