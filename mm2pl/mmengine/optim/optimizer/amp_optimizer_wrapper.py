@@ -113,7 +113,7 @@ class AmpOptimWrapper(OptimWrapper):
         super().load_state_dict(state)
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:  # type: ignore[override]
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Return the context for the forward pass: autocast, and no sync while accumulating."""
         with super().optim_context(model), self._autocast():
             yield

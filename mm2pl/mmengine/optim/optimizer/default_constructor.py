@@ -159,7 +159,7 @@ class DefaultOptimWrapperConstructor:
                 yield "weight_decay", self.base_wd * cfg(option)
                 return
 
-    def _times_lr(self, factor: float, option: str) -> float:
+    def _times_lr(self, factor: Any, option: str) -> float:
         if self.base_lr is None:
             raise ConfigTypeError(
                 "there is no base learning rate to multiply",

@@ -116,7 +116,7 @@ class OptimWrapper(BaseOptimWrapper):
     def _run_step(self, **kwargs: Any) -> None:
         self.optimizer.step(**kwargs)
 
-    def update_params(  # type: ignore[override]
+    def update_params(
         self,
         loss: torch.Tensor,
         step_kwargs: dict[str, Any] | None = None,

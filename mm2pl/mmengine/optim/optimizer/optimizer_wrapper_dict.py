@@ -44,7 +44,7 @@ class OptimWrapperDict(OptimWrapper):
         """Refused: bind each wrapper."""
         _refuse("bind")
 
-    def update_params(  # type: ignore[override]
+    def update_params(
         self,
         loss: torch.Tensor,
         step_kwargs: dict[str, Any] | None = None,

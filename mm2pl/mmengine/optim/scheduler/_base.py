@@ -208,9 +208,10 @@ class EpochSchedule(_ParamScheduler):
         for name in cls._epoch_args:
             if kwargs.get(name) is not None:
                 kwargs[name] = _times(kwargs[name], epoch_length)
-        begin = int(begin * epoch_length)
-        end = end if end == INF else int(end * epoch_length)
-        return cls(*args, begin=begin, end=end, by_epoch=False, **kwargs)
+        kwargs["begin"] = int(begin * epoch_length)
+        kwargs["end"] = end if end == INF else int(end * epoch_length)
+        kwargs["by_epoch"] = False
+        return cls(*args, **kwargs)
 
 
 def _times(epochs: Any, epoch_length: int) -> Any:

@@ -1,0 +1,273 @@
+"""The schedulers against the real MMEngine, value by value."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import runpy
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import SGD, Adagrad, Adam
+
+from mm2pl.errors import ConfigError, ConfigKeyError
+from mm2pl.mmengine.optim import OptimWrapper, scheduler
+from mm2pl.mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
+from mm2pl.mmengine.optim.scheduler.momentum_scheduler import MomentumSchedulerMixin
+from mm2pl.mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
+from mm2pl.mmengine.registry import PARAM_SCHEDULERS
+
+SCRIPT = Path(__file__).with_name("schedules.py")
+SCENARIOS = runpy.run_path(str(SCRIPT))
+CLASSES: list[str] = SCENARIOS["CLASSES"]
+OURS = "mm2pl.mmengine"
+
+
+def _json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _last_line(output: str) -> Any:
+    return json.loads(output.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def both(reference: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    theirs = _last_line(reference.process(str(SCRIPT), "run", "6"))
+    return _json(SCENARIOS["run"](OURS, 6)), theirs
+
+
+def _assert_alike(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, dict):  # an error: ours must be caught by who catches MMEngine's
+        assert set(theirs["error"]) <= set(ours["error"])
+    else:
+        assert ours == theirs
+
+
+def _sgd(groups: int = 1, **options: Any) -> SGD:
+    params = [{"params": [torch.nn.Parameter(torch.ones(1))]} for _ in range(groups)]
+    return SGD(params, **{"lr": 1.0, **options})
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_values_and_states_equal_mmengines_to_the_last_bit(both: Any, name: str) -> None:
+    ours, theirs = both
+    for mine, their in zip(ours["single"][name], theirs["single"][name], strict=True):
+        _assert_alike(mine, their)
+
+
+def test_chained_schedules_equal_mmengines(both: Any) -> None:
+    ours, theirs = both
+    for mine, their in zip(ours["chains"], theirs["chains"], strict=True):
+        _assert_alike(mine, their)
+
+
+@pytest.mark.slow
+def test_values_equal_mmengines_for_many_more_arguments(reference: Any) -> None:
+    theirs = _last_line(reference.process(str(SCRIPT), "run", "60"))
+    ours = _json(SCENARIOS["run"](OURS, 60))
+    for name in CLASSES:
+        for mine, their in zip(ours["single"][name], theirs["single"][name], strict=True):
+            _assert_alike(mine, their)
+    for mine, their in zip(ours["chains"], theirs["chains"], strict=True):
+        _assert_alike(mine, their)
+
+
+def test_the_random_cases_are_mostly_no_errors(both: Any) -> None:
+    cases = [case for of_class in both[1]["single"].values() for case in of_class]
+    assert sum(isinstance(case, list) for case in cases) > 0.95 * len(cases)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_signature_is_mmengines(both: Any, name: str) -> None:
+    ours, theirs = both
+    assert ours["signatures"][name] == theirs["signatures"][name]
+
+
+@pytest.mark.parametrize("index", range(len(SCENARIOS["BAD"])))
+def test_bad_arguments_are_refused_as_by_mmengine(both: Any, index: int) -> None:
+    ours, theirs = both
+    assert isinstance(theirs["bad"][index], dict), "MMEngine accepts these"
+    _assert_alike(ours["bad"][index], theirs["bad"][index])
+
+
+@pytest.mark.parametrize("index", range(len(SCENARIOS["BAD_CONVERSIONS"])))
+def test_bad_conversions_are_refused_as_by_mmengine(both: Any, index: int) -> None:
+    ours, theirs = both
+    assert isinstance(theirs["bad_conversions"][index], dict), "MMEngine accepts these"
+    _assert_alike(ours["bad_conversions"][index], theirs["bad_conversions"][index])
+
+
+def test_states_can_be_swapped_with_mmengine(reference: Any, tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs.pkl", tmp_path / "ours.pkl"
+    SCENARIOS["save"](OURS, ours)
+    swapped = _last_line(reference.process(str(SCRIPT), "swap", str(theirs), str(ours)))
+    their_own, from_ours = swapped
+    assert from_ours == their_own
+    assert _json(SCENARIOS["resume"](OURS, theirs)) == their_own
+
+
+def test_no_state_holds_anything_named_after_mm2pl() -> None:
+    optimizer = _sgd(momentum=0.9)
+    plain = {"step_size": 3, "gamma": 0.5, "milestones": [3], "periods": [3], "eta_min": 0}
+    wanted = {
+        "Step": ("step_size",),
+        "MultiStep": ("milestones",),
+        "Exponential": ("gamma",),
+        "CosineRestart": ("periods", "eta_min"),
+    }
+    for name in CLASSES:
+        if name.endswith("LR"):
+            kwargs = {key: plain[key] for key in wanted.get(name[:-2], ())}
+            state = getattr(scheduler, name)(optimizer, **kwargs).state_dict()
+            assert b"mm2pl" not in pickle.dumps(state), name
+
+
+def test_one_cycle_takes_the_annealing_over_from_an_mmengine_state() -> None:
+    def _annealing_linear() -> None:
+        """Stands for the function in MMEngine's file."""
+
+    made = scheduler.OneCycleLR(_sgd(), eta_max=1.0, total_steps=10)
+    made.load_state_dict({**made.state_dict(), "anneal_func": _annealing_linear})
+    assert made.anneal_func(0.0, 1.0, 0.25) == 0.25
+
+
+def test_all_29_are_registered() -> None:
+    assert len(CLASSES) == 29
+    for name in CLASSES:
+        assert PARAM_SCHEDULERS.get(name) is getattr(scheduler, name)
+
+
+def test_scheduler_is_built_by_epoch_or_converted_from_a_config() -> None:
+    cfg = {"type": "StepLR", "step_size": 2, "convert_to_iter_based": True}
+    made = PARAM_SCHEDULERS.build(cfg, default_args={"optimizer": _sgd(), "epoch_length": 5})
+    assert (made.step_size, made.by_epoch) == (10, False)
+
+
+def test_a_user_schedule_needs_only_get_value() -> None:
+    class Halving(_ParamScheduler):
+        def _get_value(self) -> list[float]:
+            return [base / 2**self.last_step for base in self.base_values]
+
+    class HalvingLR(LRSchedulerMixin, Halving):
+        pass
+
+    optimizer = _sgd()
+    made = HalvingLR(optimizer, begin=1, end=4)
+    values = [optimizer.param_groups[0]["lr"]]
+    for _ in range(5):
+        optimizer.step()
+        made.step()
+        values.append(optimizer.param_groups[0]["lr"])
+    assert values == [1.0, 1.0, 0.5, 0.25, 0.25, 0.25]
+    assert made.get_last_value() == [0.25]
+    assert (made.begin, made.end, made.by_epoch, made.last_step) == (1, 4, True, 2)
+
+
+def test_a_user_momentum_schedule_drives_betas() -> None:
+    class ZeroMomentum(MomentumSchedulerMixin, _ParamScheduler):
+        def _get_value(self) -> list[float]:
+            return [0.0 for _ in self.base_values]
+
+    optimizer = Adam([torch.nn.Parameter(torch.ones(1))], betas=(0.9, 0.99))
+    ZeroMomentum(optimizer)
+    assert optimizer.param_groups[0]["betas"] == (0.0, 0.99)
+
+
+def test_an_unbounded_end_stays_so_when_converted() -> None:
+    made = scheduler.StepLR.build_iter_from_epoch(_sgd(), step_size=1, epoch_length=7)
+    assert made.end == INF
+
+
+def test_base_settings_of_a_wrapper_are_scheduled_too() -> None:
+    wrapper = OptimWrapper(_sgd(groups=2))
+    scheduler.ConstantLR(wrapper, factor=0.5)
+    assert wrapper.get_lr() == {"base_lr": [0.5], "lr": [0.5, 0.5]}
+
+
+def test_stepping_before_the_optimizer_warns() -> None:
+    made = scheduler.StepLR(_sgd(), step_size=1)
+    with pytest.warns(UserWarning, match=r"before optimizer\.step"):
+        made.step()
+
+
+def test_replacing_the_optimizers_step_warns() -> None:
+    optimizer = _sgd()
+    made = scheduler.StepLR(optimizer, step_size=1)
+    optimizer.step = lambda: None  # type: ignore[method-assign, assignment]
+    with pytest.warns(UserWarning, match="was replaced"):
+        made.step()
+
+
+def test_the_right_order_does_not_warn() -> None:
+    wrapper = OptimWrapper(_sgd())
+    made = [scheduler.StepLR(wrapper, step_size=1), scheduler.ConstantLR(wrapper)]
+    wrapper.step()
+    for each in made:
+        each.step()
+    assert wrapper._global_step == 0  # type: ignore[attr-defined]
+
+
+def test_counting_steps_keeps_no_optimizer_alive() -> None:
+    optimizer = _sgd()
+    scheduler.StepLR(optimizer, step_size=1)
+    alive = weakref.ref(optimizer.step.__wrapped__)  # type: ignore[attr-defined]
+    assert alive() is not None
+    gone = weakref.ref(optimizer)
+    del optimizer
+    assert gone() is None
+
+
+def test_verbose_logs_every_value(caplog: pytest.LogCaptureFixture) -> None:
+    lines: list[str] = []
+
+    class Listening(scheduler.ConstantLR):
+        def print_value(self, is_verbose: bool, group: int, value: float) -> None:
+            lines.append(f"{is_verbose} {group} {value}")
+
+    Listening(_sgd(groups=2), factor=0.5, verbose=True)
+    Listening(_sgd(groups=2), factor=0.5)
+    assert lines == ["True 0 0.5", "True 1 0.5"]
+
+
+def test_momentum_of_an_optimizer_without_any_is_refused() -> None:
+    optimizer = Adagrad([torch.nn.Parameter(torch.ones(1))])
+    with pytest.raises(ConfigError, match="Adagrad has not"):
+        scheduler.ConstantMomentum(optimizer)
+
+
+def test_an_unknown_option_is_named_with_the_nearest() -> None:
+    with pytest.raises(ConfigKeyError, match="weight_decay"):
+        scheduler.ConstantParamScheduler(_sgd(), param_name="weightdecay")
+
+
+def test_a_missing_metric_is_named_with_the_nearest() -> None:
+    made = scheduler.ReduceOnPlateauLR(_sgd(), monitor="accuracy")
+    with pytest.raises(ConfigKeyError, match="accuracy/top1"):
+        made.step({"accuracy/top1": 1.0})
+
+
+def test_metrics_that_are_no_dict_are_refused() -> None:
+    with pytest.raises(TypeError, match="float"):
+        scheduler.ReduceOnPlateauLR(_sgd()).step(0.5)  # type: ignore[arg-type]
+
+
+def test_plateau_has_a_bound_for_each_group_and_the_last_one_for_the_base() -> None:
+    made = scheduler.ReduceOnPlateauLR(OptimWrapper(_sgd(groups=2)), min_value=[0.1, 0.2])
+    assert made.min_values == [0.1, 0.2, 0.2]
+
+
+def test_plateau_logs_a_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged = []
+    monkeypatch.setattr(
+        "mm2pl.mmengine.optim.scheduler._plateau.print_log",
+        lambda message, logger, level=logging.INFO: logged.append(message),
+    )
+    made = scheduler.ReduceOnPlateauLR(_sgd(), patience=0, verbose=True)
+    made.step({"loss": 1.0})
+    made.step({"loss": 1.0})
+    assert logged == ["Adjusting parameter value of group 0 to 1.0000e-01 in epoch 1."]
