@@ -13,17 +13,20 @@ from typing import Any
 _OURS = "mm2pl.mmengine."
 
 
+_Base: Any = pickle._Pickler  # the type stubs leave out what a subclass needs
+
+
 # The C pickler refuses a name that it cannot import, and has no hook that comes before.
-class Pickler(pickle._Pickler):
+class Pickler(_Base):  # type: ignore[misc]
     """Pickles as :class:`pickle.Pickler` does, with MMEngine's names for what mirrors MMEngine."""
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         module = getattr(obj, "__module__", None)
-        name = name or getattr(obj, "__qualname__", "")
+        name = str(name or getattr(obj, "__qualname__", ""))
         if not isinstance(module, str) or not module.startswith(_OURS) or "." in name:
             super().save_global(obj, name or None)
             return
         self.write(pickle.GLOBAL + f"{module.removeprefix('mm2pl.')}\n{name}\n".encode())
         self.memoize(obj)
 
-    dispatch = {**pickle._Pickler.dispatch, FunctionType: save_global}
+    dispatch = {**_Base.dispatch, FunctionType: save_global}

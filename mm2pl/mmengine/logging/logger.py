@@ -171,7 +171,8 @@ class MMLogger(Logger, ManagerMixin):
         """Return the newest instance; make one named ``mmengine`` if there is none."""
         if not cls._instance_dict:
             cls.get_instance("mmengine")
-        return super().get_current_instance()
+        current: MMLogger = super().get_current_instance()
+        return current
 
     def callHandlers(self, record: LogRecord) -> None:
         """Hand a record to the handlers; without one it is dropped in silence."""

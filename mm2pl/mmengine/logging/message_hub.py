@@ -68,7 +68,8 @@ class MessageHub(ManagerMixin):
         """Return the newest instance; make one named ``mmengine`` if there is none."""
         if not cls._instance_dict:
             cls.get_instance("mmengine")
-        return super().get_current_instance()
+        current: MessageHub = super().get_current_instance()
+        return current
 
     def update_scalar(self, key: str, value: Scalar, count: int = 1, resumed: bool = True) -> None:
         """Append a value to the history of ``key``.

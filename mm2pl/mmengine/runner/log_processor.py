@@ -104,7 +104,7 @@ class LogProcessor:
             runner: The runner.
             batch_idx: The index of the last batch within its loop.
             mode: ``val`` or ``test``.
-            with_non_scalar: Whether what is no scalar (``message_hub.runtime_info``) is returned too.
+            with_non_scalar: Whether the facts in ``message_hub.runtime_info`` are returned too.
         """
         _require_mode(mode, ("val", "test"))
         sources = {self._remove_prefix(cfg["data_src"], f"{mode}/") for cfg in self.custom_cfg}
@@ -137,7 +137,7 @@ class LogProcessor:
         return "Epoch" if self.by_epoch else "Iter"
 
     def _place(self, runner: Any, batch_idx: int, mode: str) -> str:
-        """Return where the run is, e.g. ``Epoch(train)  [3][ 10/250]``, in columns of equal width."""
+        """Return where the run is, in columns of equal width: ``Epoch(train)  [3][ 10/250]``."""
         if self.by_epoch or mode != "train":
             total = self._get_dataloader_size(runner, mode)
         else:

@@ -195,9 +195,9 @@ def _as_list(vis_backends: Sequence[BackendCfg] | BackendCfg | None) -> Sequence
     if isinstance(vis_backends, (dict, BaseVisBackend)):
         return [vis_backends]
     wrong = [cfg for cfg in vis_backends if not isinstance(cfg, (dict, BaseVisBackend))]
-    if wrong or isinstance(vis_backends, str):
+    if wrong:
         raise ConfigTypeError(
-            f"a backend must be a dict or a BaseVisBackend, got {wrong or vis_backends!r}",
+            f"a backend must be a dict or a BaseVisBackend, got {wrong!r}",
             key_path="visualizer.vis_backends",
         )
     return vis_backends

@@ -130,17 +130,10 @@ def test_lines_and_tags_equal_mmengines(theirs: Any) -> None:
 
 def runner(**attributes: Any) -> Any:
     loop = SimpleNamespace(dataloader=range(10))
-    defaults = {
-        "iter": 4,
-        "epoch": 0,
-        "max_epochs": 3,
-        "max_iters": 30,
-        "model": None,
-        "_train_loop": loop,
-    }
-    hub = MessageHub("hub")
-    loops = {"train_loop": loop, "val_loop": loop, "test_loop": loop}
-    return SimpleNamespace(**{"message_hub": hub, **defaults, **loops, **attributes})
+    counters = {"iter": 4, "epoch": 0, "max_epochs": 3, "max_iters": 30}
+    loops = dict.fromkeys(("train_loop", "_train_loop", "val_loop", "test_loop"), loop)
+    defaults = {"message_hub": MessageHub("hub"), "model": None, **counters, **loops}
+    return SimpleNamespace(**{**defaults, **attributes})
 
 
 def test_memory_is_shown_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
