@@ -9,16 +9,18 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from packaging.version import Version
 
 from mm2pl.errors import CheckpointError, CheckpointNotFoundError
 from mm2pl.mmengine import __version__ as mmengine_version
 from mm2pl.mmengine.fileio import get_file_backend
-from mm2pl.mmengine.logging import HistoryBuffer
+from mm2pl.mmengine.logging import HistoryBuffer, _pickling
 from mm2pl.mmengine.utils import apply_to
 
 if TYPE_CHECKING:
@@ -53,6 +55,13 @@ def _allowed_globals() -> list[Any]:
     return allowed
 
 
+def _allowing() -> AbstractContextManager[Any]:
+    # torch < 2.6 can not allow a global under a name that is not its own.
+    if Version(torch.__version__) < Version("2.6"):
+        return nullcontext()
+    return torch.serialization.safe_globals(_allowed_globals())
+
+
 def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None) -> Any:
     """Read a checkpoint without running code from it.
 
@@ -67,7 +76,7 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
     if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
         raise CheckpointNotFoundError(f"{name} does not exist", hint="check the path")
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with _allowing():
             return torch.load(source, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.findall(r"GLOBAL ([\w.]+)", str(error))
@@ -75,8 +84,8 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
             raise CheckpointError(f"{name} is not a checkpoint, or is broken: {error}") from error
         raise CheckpointError(
             f"{name} holds objects that could run code: {', '.join(sorted(set(wanted)))}",
-            hint="if you trust the file, load it by torch.load(..., weights_only=False) and save"
-            " what you need of it",
+            hint="MMEngine's histories need torch 2.6 or newer; if you trust the file, load it by"
+            " torch.load(..., weights_only=False) and save what you need of it",
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f"{name} cannot be read: {error}") from error
@@ -92,14 +101,14 @@ def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) ->
     """
     if "://" in path or backend_args is not None:
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save(checkpoint, buffer, pickle_module=_pickling)
         get_file_backend(path, backend_args=backend_args).put(buffer.getvalue(), path)
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        torch.save(checkpoint, partial)
+        torch.save(checkpoint, partial, pickle_module=_pickling)
         os.replace(partial, target)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(

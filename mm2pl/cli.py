@@ -96,9 +96,10 @@ def _run(args: argparse.Namespace) -> int:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     cfg = _load(args)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     from mm2pl.runner import Runner
 
+    # Lightning sets its level when it is imported; the run's own log says what it would say.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     runner = Runner.from_cfg(cfg)
     if args.command == "fit":
         runner.train()

@@ -125,6 +125,10 @@ class RunnerViews:
         """The test loop."""
         return self._loop("test")
 
+    def eval_loop(self, stage: str) -> Any:
+        """Return the loop of ``val`` or ``test``."""
+        return self._loop(stage)
+
     def _loop(self, stage: str) -> Any:
         name = f"_{stage}_loop"
         loop = getattr(self, name)
