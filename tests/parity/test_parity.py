@@ -59,6 +59,8 @@ def test_mm2pl_does_as_mmengine(scenario: str, aspect: str, reports: Reports) ->
     assert theirs["error"] is None, reports.output("mmengine", scenario)
     ours = reports("mm2pl", scenario)
     assert ours["error"] is None, reports.output("mm2pl", scenario)
+    assert "mm2pl" in ours["engine"]
+    assert "mm2pl" not in theirs["engine"]
     difference = first_difference(ours[aspect], theirs[aspect])
     assert difference is None, f"{scenario}: {aspect}{difference}"
 

@@ -101,6 +101,7 @@ def reap(running: dict[int, tuple[str, float]], folder: Path) -> None:
 
 def run(function: Callable[[Any], None]) -> dict[str, Any]:
     """Run one scenario; return its events and all that it left behind."""
+    import mmengine
     import numpy as np
     import torch
     from case import Case
@@ -120,7 +121,13 @@ def run(function: Callable[[Any], None]) -> dict[str, Any]:
         except Exception as caught:
             traceback.print_exc()
             error = {"type": type(caught).__name__, "message": str(caught)}
-        report = {"error": error, "trace": EVENTS, **case.outcome(), **collect(case.work_dir)}
+        report = {
+            "error": error,
+            "engine": mmengine.__file__,
+            "trace": EVENTS,
+            **case.outcome(),
+            **collect(case.work_dir),
+        }
         os.chdir("/")
     return report
 
