@@ -198,8 +198,10 @@ class DefaultOptimWrapperConstructor:
 
     def _warn_about_idle_options(self, model: nn.Module) -> None:
         names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+        # As add_params sees them: the model's own parameters have a dot in front.
+        seen = [name if "." in name else f".{name}" for name in names]
         for key in self.paramwise_cfg.get("custom_keys", {}):
-            if not any(key in f".{name}" for name in names):
+            if not any(key in name for name in seen):
                 parts = {part for name in names for part in name.split(".")}
                 close = nearest(key.rpartition(".")[2], parts)
                 hint = f"; did you mean {', '.join(close)}?" if close else ""

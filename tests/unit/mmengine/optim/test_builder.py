@@ -230,6 +230,7 @@ def test_a_users_constructor_may_override_add_params() -> None:
     ("paramwise", "expected"),
     [
         ({"custom_keys": {"hed": {"lr_mult": 2}}}, "did you mean head"),
+        ({"custom_keys": {".head": {"lr_mult": 2}}}, "did you mean head"),
         ({"lr_mult": 2}, "lr_mult has no effect"),
         ({"custom_keys": {"head": {"lr_mult": 2}}}, None),
     ],
