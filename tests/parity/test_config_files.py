@@ -79,7 +79,7 @@ def configs(both: Any) -> list[Config]:
     files = [file for file, row in both[0].items() if "error" not in row][::3]
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore", DeprecationWarning)
-        patch.syspath_prepend(str(bench_config.reference.WHEELS))
+        patch.syspath_prepend(str(bench_config.reference.WHEELS.resolve()))
         return [Config.fromfile(file, import_custom_modules=False) for file in files]
 
 

@@ -54,13 +54,13 @@ class DictAction(Action):
         """
         val = val.strip("'\"").replace(" ", "")
         kind: type[list[Any]] | type[tuple[Any, ...]] = list
-        # Differs: MMEngine never returns from "(a,b),(c,d)".
-        whole = val.count(",") == 0 or len(list(_split(val))) == 1
+        # Differs: MMEngine never returns from "(a,b),(c,d)" or "f(a,b)".
+        whole = "," not in val or len(list(_split(val))) == 1
         if whole and val[:1] + val[-1:] == "()":
             kind, val = tuple, val[1:-1]
         elif whole and val[:1] + val[-1:] == "[]":
             val = val[1:-1]
-        elif "," not in val:
+        elif whole and not val.endswith(","):
             return DictAction._parse_int_float_bool(val)
         return kind(DictAction._parse_iterable(part) for part in _split(val))
 

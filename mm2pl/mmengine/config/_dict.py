@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from addict import Dict
@@ -40,6 +40,7 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
 
     def _fill(self, items: Any) -> None:
         hook = self._hook
+        pairs: Iterable[tuple[Any, Any]]
         if isinstance(items, dict):
             # dict.items, because ConfigDict.items would build lazy objects.
             pairs = dict.items(items) if isinstance(items, ConfigDict) else items.items()
@@ -67,7 +68,7 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
 
     def __getattr__(self, name: str) -> Any:
         try:
-            value = dict.__getitem__(self, name)
+            value: Any = dict.__getitem__(self, name)
         except KeyError:
             raise AttributeError(
                 f"'{type(self).__name__}' object has no attribute '{name}'"
@@ -103,11 +104,11 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
         """Remove ``key`` and return its value, or ``default``; never raises ``KeyError``."""
         return self.build_lazy(super().pop(key, default))
 
-    def values(self) -> list[Any]:  # type: ignore[override]
+    def values(self) -> list[Any]:
         """Return the values; a list, since lazy ones are built."""
         return [self.build_lazy(value) for value in super().values()]
 
-    def items(self) -> list[tuple[Any, Any]]:  # type: ignore[override]
+    def items(self) -> list[tuple[Any, Any]]:
         """Return keys and values; a list, since lazy ones are built."""
         return [(key, self.build_lazy(value)) for key, value in super().items()]
 

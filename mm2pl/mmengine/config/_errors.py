@@ -24,8 +24,8 @@ class ConfigImportError(ConfigError, ModuleNotFoundError):
     """A module or package that a config names cannot be imported or found."""
 
 
-class ConfigFormatError(ConfigError, OSError):
-    """A config file has a suffix that is none of ``.py``, ``.yaml``, ``.yml`` and ``.json``."""
+class ConfigFileError(ConfigError, OSError):
+    """A file cannot be read, or its suffix is none of ``.py``, ``.yaml``, ``.yml``, ``.json``."""
 
 
 class ConfigAttributeError(ConfigError, AttributeError):
@@ -46,6 +46,7 @@ _KINDS: tuple[tuple[type[Exception], type[ConfigError]], ...] = (
     (TypeError, ConfigTypeError),
     (SyntaxError, ConfigSyntaxError),
     (FileNotFoundError, ConfigFileNotFoundError),
+    (OSError, ConfigFileError),
     (ImportError, ConfigImportError),
     (AttributeError, ConfigAttributeError),
     (NameError, ConfigNameError),
@@ -82,7 +83,7 @@ def in_config(error: Exception, filename: str) -> Exception:
 
 
 def _hint(error: Exception) -> str | None:
-    if isinstance(error, KeyError):
+    if isinstance(error, KeyError) or "'ConfigDict'" in str(error):
         return "a key read through _base_ must be set by one of the files that _base_ lists."
     if isinstance(error, NameError):
         return "values of a base config are read as _base_.name."

@@ -68,10 +68,11 @@ def _flat(value: Any, path: str) -> str:
 def _parts(value: Any, path: str) -> tuple[str, str, list[tuple[str, Any, str]]]:
     """Return brackets and, for each item, what stands before it, the item, and its key path."""
     if isinstance(value, dict):
-        items = sorted(value.items(), key=lambda item: str(item[0]))
-        if all(map(_is_name, value)):
-            return "dict(", ")", [(f"{k}=", v, f"{path}.{k}") for k, v in items]
-        return "{", "}", [(f"{_flat(k, path)}: ", v, f"{path}.{k}") for k, v in items]
+        named = all(map(_is_name, value))
+        keys = sorted(value, key=str)
+        heads = [f"{key}=" if named else f"{_flat(key, path)}: " for key in keys]
+        items = [(head, value[key], f"{path}.{key}") for head, key in zip(heads, keys, strict=True)]
+        return "dict(" if named else "{", ")" if named else "}", items
     items = [("", item, f"{path}.{index}") for index, item in enumerate(value)]
     if isinstance(value, tuple):
         return "(", ",)" if len(value) == 1 else ")", items

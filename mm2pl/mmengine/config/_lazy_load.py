@@ -10,10 +10,16 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from mm2pl.errors import ConfigKeyError, nearest
+from mm2pl.errors import ConfigError, ConfigKeyError, nearest
 from mm2pl.mmengine.config import _source
 from mm2pl.mmengine.config._dict import ConfigDict
-from mm2pl.mmengine.config._errors import ConfigParsingError, at, in_config, missing_file
+from mm2pl.mmengine.config._errors import (
+    ConfigImportError,
+    ConfigParsingError,
+    at,
+    in_config,
+    missing_file,
+)
 from mm2pl.mmengine.config._load import absolute, read
 from mm2pl.mmengine.config._merge import tree
 from mm2pl.mmengine.config.lazy import LazyObject
@@ -62,7 +68,9 @@ def load_lazy(
     for base in program.bases:
         if base.module not in loaded:
             path_of_base = _base_file(base, filename)
-            loaded[base.module], names = load_lazy(path_of_base, (*chain, path))
+            loaded[base.module], names = _load_base(
+                path_of_base, (*chain, path), at(filename, base.line)
+            )
             imported |= names
         variables.update(_taken(base, loaded[base.module], filename))
     try:
@@ -71,6 +79,14 @@ def load_lazy(
         raise in_config(error, filename) from error
     own = {key: value for key, value in variables.items() if not key.startswith("__")}
     return tree(own), imported
+
+
+def _load_base(path: str, chain: tuple[str, ...], named_at: str) -> tuple[ConfigDict, set[str]]:
+    try:
+        return load_lazy(path, chain)
+    except ConfigError as error:
+        error.message += f"\n    inherited by {named_at}"
+        raise
 
 
 def _taken(base: BaseImport, values: ConfigDict, filename: str) -> Iterator[tuple[str, Any]]:
@@ -103,14 +119,14 @@ def _base_file(base: BaseImport, filename: str) -> str:
     else:
         try:
             folder = package_folder(parts.pop(0))
-        except ConfigParsingError as error:
+        except ConfigImportError as error:
             error.file = where
             raise
     path = os.path.join(folder, *parts) + ".py"
     if not os.path.isfile(path):
-        error = missing_file(path, named_by=filename, line=base.line)
+        found = missing_file(path)
         raise ConfigParsingError(
-            f"{path} not found: {base.module} is no base config", file=where, choices=error.choices
+            f"{path} not found: {base.module} is no base config", file=where, choices=found.choices
         )
     return path
 

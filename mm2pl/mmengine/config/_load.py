@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -15,7 +16,7 @@ from mm2pl.errors import ConfigError, ConfigKeyError, ConfigSyntaxError, ConfigT
 from mm2pl.mmengine.config import _source
 from mm2pl.mmengine.config._dict import ConfigDict
 from mm2pl.mmengine.config._errors import (
-    ConfigFormatError,
+    ConfigFileError,
     ConfigParsingError,
     at,
     in_config,
@@ -79,14 +80,18 @@ def read(filename: str) -> str:
             return file.read()
     except FileNotFoundError as error:
         raise missing_file(filename) from error
+    except OSError as error:
+        raise ConfigFileError(
+            f"the file cannot be read: {error.strerror}", file=filename
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigSyntaxError(f"the file is not UTF-8 text: {error}", file=filename) from error
 
 
 def check_suffix(filename: str) -> None:
-    """Raise ConfigFormatError unless the suffix is one of a config's."""
+    """Raise ConfigFileError unless the suffix is one of a config's."""
     if not filename.endswith(_SUFFIXES):
-        raise ConfigFormatError(
+        raise ConfigFileError(
             f"Only py/yml/yaml/json type are supported now, not {os.path.basename(filename)!r}",
             file=filename,
         )
@@ -145,7 +150,7 @@ def load(
         values, template.base_variables, lambda path: _lookup(base.values, path, template)
     )
     values.pop(BASE_KEY, None)
-    merged = _blamed(lambda: merge(values, base.values), template)
+    merged = _blamed(partial(merge, values, base.values), template)
     return Loaded(
         {key: value for key, value in dict.items(merged) if not _is_private(key, filename)},
         "\n".join([*texts, f"{filename}\n{raw}"]),
@@ -180,7 +185,7 @@ def _load_python(
     return run(source, base.values), base, texts
 
 
-def run(source: _source.PythonSource, base: ConfigDict) -> dict[str, Any]:
+def run(source: _source.PythonSource, base: dict[str, Any]) -> dict[str, Any]:
     """Run the code of a config; return its variables without functions and modules.
 
     Raises:
@@ -256,10 +261,10 @@ def _load_bases(
     texts: list[str] = []
     for index, name in enumerate(names if isinstance(names, (list, tuple)) else [names]):
         where = at(template.filename, line(index))
-        path, scope = _blamed(lambda name=name: base_path(name, template.filename), template, where)
+        path, scope = _blamed(partial(base_path, name, template.filename), template, where)
         if not os.path.isfile(path):
             raise missing_file(path, named_by=template.filename, line=line(index))
-        loaded = load(path, options, chain)
+        loaded = _load_base(path, options, chain, where)
         if twice := [key for key in loaded.values if key in values]:
             raise ConfigKeyError(
                 f"Duplicate key is not allowed among bases. Duplicate keys: {sorted(twice)}, "
@@ -273,6 +278,14 @@ def _load_bases(
         texts.append(loaded.text)
         result.env.update(loaded.env)
     return result, texts
+
+
+def _load_base(path: str, options: Options, chain: tuple[str, ...], named_at: str) -> Loaded:
+    try:
+        return load(path, options, chain)
+    except ConfigError as error:
+        error.message += f"\n    inherited by {named_at}"
+        raise
 
 
 def base_path(name: Any, filename: str) -> tuple[str, str | None]:
@@ -294,11 +307,10 @@ def _check_not_lazy(filename: str, raw: str, chain: tuple[str, ...]) -> None:
         return
     source = _raw_source(filename, raw)
     line = source.style.line if source else None
-    child = f", but {chain[-1]} inherits from it with `_base_ = ...`" if chain else ""
     raise ConfigParsingError(
         "The configuration file type in the inheritance chain must match the current one: "
         "`with read_base()` or the import of a non-builtin module makes this a config in pure "
-        f"Python{child}",
+        "Python, and `_base_ = ...` does not inherit from such",
         file=at(filename, line),
         hint="remove the import, or inherit with `with read_base():`.",
     )

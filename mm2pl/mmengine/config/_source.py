@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 from types import CodeType
 from typing import TypeGuard
 
-from mm2pl.errors import ConfigKeyError
-from mm2pl.mmengine.config._errors import ConfigParsingError, ConfigSyntaxError, at
+from mm2pl.errors import ConfigKeyError, ConfigSyntaxError
+from mm2pl.mmengine.config._errors import ConfigParsingError, at
 
 BASE_KEY = "_base_"
 _PREDEFINED = re.compile(

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mm2pl.errors import ConfigKeyError, ConfigTypeError
 from mm2pl.mmengine.config._action import DictAction
 from mm2pl.mmengine.config._dict import DELETE_KEY, ConfigDict
-from mm2pl.mmengine.config._errors import ConfigFormatError, at, described, kind_of
+from mm2pl.mmengine.config._errors import ConfigFileError, at, described, kind_of
 from mm2pl.mmengine.config._format import python_code
 from mm2pl.mmengine.config._lazy_load import load_lazy
 from mm2pl.mmengine.config._lines import line_of
@@ -77,10 +77,9 @@ class Config:
             cfg_text = read(filename) if filename else ""
         for key in RESERVED_KEYS:
             if key in cfg_dict:
-                line = line_of(cfg_text, key, filename) if filename else None
                 raise ConfigKeyError(
                     f"{key} is reserved for config file",
-                    file=at(filename, line) if filename else None,
+                    file=filename,
                     key_path=key,
                     hint="give the key another name.",
                 )
@@ -88,6 +87,12 @@ class Config:
         self.__setstate__(
             (values, filename, cfg_text, env_variables or {}, format_python_code, set())
         )
+
+    _cfg_dict: ConfigDict
+    _filename: str | None
+    _text: str
+    _env_variables: dict[str, str]
+    _imported_names: set[str]
 
     # --------------------------------------------------------------------------------- reading
     @staticmethod
@@ -124,10 +129,10 @@ class Config:
             file_format: ``.py``, ``.json``, ``.yaml`` or ``.yml``.
 
         Raises:
-            ConfigFormatError: Another ``file_format``.
+            ConfigFileError: Another ``file_format``.
         """
         if file_format not in (".py", ".json", ".yaml", ".yml"):
-            raise ConfigFormatError(
+            raise ConfigFileError(
                 f"Only py/yml/yaml/json type are supported now, not {file_format!r}"
             )
         if file_format != ".py" and "dict(" in cfg_str:
@@ -330,7 +335,11 @@ def _read(
     if lazy_import or (lazy_import is None and is_lazy(path, text)):
         return _read_lazy(filename, path, text)
     loaded = load(path, options, text=text)
-    cfg = Config(loaded.values, loaded.text, filename, loaded.env)
+    try:
+        cfg = Config(loaded.values, loaded.text, filename, loaded.env)
+    except ConfigKeyError as error:
+        error.file = at(path, line_of(text, error.key_path, path))
+        raise
     if custom and cfg.get("custom_imports"):
         _import_custom_modules(cfg, text)
     return cfg
@@ -369,7 +378,7 @@ def _import_custom_modules(cfg: Config, text: str) -> None:
 def _dump(values: dict[str, Any], file: str | None, name: str) -> str | None:
     from mm2pl.mmengine.fileio import dump
 
-    return dump(values, file=file, file_format=name.rsplit(".", 1)[-1])
+    return cast("str | None", dump(values, file=file, file_format=name.rsplit(".", 1)[-1]))
 
 
 def add_args(parser: ArgumentParser, cfg: Any, prefix: str = "") -> ArgumentParser:

@@ -57,7 +57,6 @@ def package_folder(package: str) -> str:
     if not folders:
         raise ConfigImportError(
             f"{package} is not installed",
-            choices=nearest(package, MODULE2PACKAGE),
             hint=f"please install {package}, or put the folder above {module}/ on PYTHONPATH.",
         )
     # A namespace package has several folders; the one with configs is meant.
