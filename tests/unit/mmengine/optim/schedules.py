@@ -289,10 +289,10 @@ def resume(name: str, path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command, *rest = sys.argv[1:]
-    if command == "run":
-        print(json.dumps(run("mmengine", int(rest[0]))))
-    else:  # swap: resume from a file of mm2pl's, write one for it
-        theirs, ours = map(Path, rest)
+    count, *files = sys.argv[1:]
+    result = run("mmengine", int(count))
+    if files:  # one to write for mm2pl, and one of mm2pl's to go on from
+        theirs, ours = map(Path, files)
         save("mmengine", theirs)
-        print(json.dumps([resume("mmengine", theirs), resume("mmengine", ours)]))
+        result["resumed"] = [resume("mmengine", theirs), resume("mmengine", ours)]
+    print(json.dumps(result))

@@ -36,9 +36,16 @@ def _last_line(output: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def both(reference: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    theirs = _last_line(reference.process(str(SCRIPT), "run", "6"))
-    return _json(SCENARIOS["run"](OURS, 6)), theirs
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("schedulers")
+
+
+@pytest.fixture(scope="module")
+def both(reference: Any, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    theirs, ours = folder / "theirs.pkl", folder / "ours.pkl"
+    SCENARIOS["save"](OURS, ours)
+    output = reference.process(str(SCRIPT), "5", str(theirs), str(ours))
+    return _json(SCENARIOS["run"](OURS, 5)), _last_line(output)
 
 
 def _assert_alike(ours: Any, theirs: Any) -> None:
@@ -68,7 +75,7 @@ def test_chained_schedules_equal_mmengines(both: Any) -> None:
 
 @pytest.mark.slow
 def test_values_equal_mmengines_for_many_more_arguments(reference: Any) -> None:
-    theirs = _last_line(reference.process(str(SCRIPT), "run", "60"))
+    theirs = _last_line(reference.process(str(SCRIPT), "60"))
     ours = _json(SCENARIOS["run"](OURS, 60))
     for name in CLASSES:
         for mine, their in zip(ours["single"][name], theirs["single"][name], strict=True):
@@ -102,13 +109,10 @@ def test_bad_conversions_are_refused_as_by_mmengine(both: Any, index: int) -> No
     _assert_alike(ours["bad_conversions"][index], theirs["bad_conversions"][index])
 
 
-def test_states_can_be_swapped_with_mmengine(reference: Any, tmp_path: Path) -> None:
-    theirs, ours = tmp_path / "theirs.pkl", tmp_path / "ours.pkl"
-    SCENARIOS["save"](OURS, ours)
-    swapped = _last_line(reference.process(str(SCRIPT), "swap", str(theirs), str(ours)))
-    their_own, from_ours = swapped
+def test_states_can_be_swapped_with_mmengine(both: Any, folder: Path) -> None:
+    their_own, from_ours = both[1]["resumed"]
     assert from_ours == their_own
-    assert _json(SCENARIOS["resume"](OURS, theirs)) == their_own
+    assert _json(SCENARIOS["resume"](OURS, folder / "theirs.pkl")) == their_own
 
 
 def test_no_state_holds_anything_named_after_mm2pl() -> None:
