@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import gc
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -182,6 +181,12 @@ class BaseDataset(Dataset[Any]):
         Raises:
             DataError: The file's content has not the form that :class:`BaseDataset` describes.
         """
+        if not self.ann_file:
+            raise _DataTypeError(
+                f"{type(self).__name__} has no annotation file",
+                key_path="ann_file",
+                hint="Set ann_file, or override load_data_list.",
+            )
         annotations = load(self.ann_file)
         if not isinstance(annotations, dict):
             raise _DataTypeError(
@@ -385,7 +390,6 @@ class BaseDataset(Dataset[Any]):
         ends = np.cumsum([len(item) for item in pickled], dtype=np.int64)
         # Worker processes would copy every page of a list whose reference counts they touch.
         self.data_list.clear()
-        gc.collect()
         return np.concatenate(pickled), ends
 
     def _copy_without_annotation(self, memo: dict[int, Any] | None = None) -> BaseDataset:

@@ -71,7 +71,7 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
     return _collate(data_batch, torch_default_collate)
 
 
-def _collate(batch: Sequence[Any], join: Callable[[Sequence[Any]], Any]) -> Any:
+def _collate(batch: Sequence[Any], join: Callable[[Any], Any]) -> Any:
     first = batch[0]
     kind: Any = type(first)
     if isinstance(first, (BaseDataElement, str, bytes)):

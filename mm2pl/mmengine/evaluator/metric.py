@@ -109,7 +109,7 @@ class DumpResults(BaseMetric):
             raise ConfigError(f"The output file must be a pkl file, but got {out_file_path!r}.")
         self.out_file_path = out_file_path
 
-    def process(self, data_batch: Any, predictions: Sequence[dict[str, Any]]) -> None:  # type: ignore[override]
+    def process(self, data_batch: Any, predictions: Sequence[dict[str, Any]]) -> None:
         """Keep the predictions, on the CPU."""
         self.results.extend(_to_cpu(predictions))
 

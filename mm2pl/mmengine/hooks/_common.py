@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class ContractError(ModelError, AssertionError):
 def trains(runner: Any) -> bool:
     """Say whether the runner has a training loop, without asking for one to be built."""
     loop = runner._train_loop
-    return loop is not None and not isinstance(loop, dict)
+    return loop is not None and not isinstance(loop, Mapping)
 
 
 def check_storage_args(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mm2pl.mmengine.runner.priority import Priority
+if TYPE_CHECKING:
+    from mm2pl.mmengine.runner.priority import Priority
 
 DATA_BATCH = dict[Any, Any] | tuple[Any, ...] | list[Any] | None
 
@@ -23,7 +24,7 @@ class Hook:
     points in the order in which a run comes by them.
     """
 
-    priority: ClassVar[str | int | Priority] = "NORMAL"
+    priority: str | int | Priority = "NORMAL"
     stages: ClassVar[tuple[str, ...]] = (
         "before_run",
         "after_load_checkpoint",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mm2pl.errors import ConfigTypeError
@@ -42,10 +42,8 @@ class ParamSchedulerHook(Hook):
         if metrics is None:
             return
         for scheduler in _schedulers(runner):
-            # A lone validation leaves the schedulers as the config's dicts: those have no step.
-            if isinstance(scheduler, dict):
-                continue
-            if scheduler.by_epoch and getattr(scheduler, "need_val_args", False):
+            # What a validation alone finds here are parts of the config, not schedulers.
+            if getattr(scheduler, "need_val_args", False) and scheduler.by_epoch:
                 scheduler.step(metrics)
 
 
@@ -54,10 +52,11 @@ def _schedulers(runner: Any) -> Iterable[Any]:
     schedulers = runner.param_schedulers
     if schedulers is None:
         return ()
-    if isinstance(schedulers, list):
+    if isinstance(schedulers, (list, tuple)):
         return schedulers
-    if isinstance(schedulers, dict):
-        return [s for group in schedulers.values() if isinstance(group, list) for s in group]
+    if isinstance(schedulers, Mapping):
+        groups = [group for group in schedulers.values() if isinstance(group, (list, tuple))]
+        return [scheduler for group in groups for scheduler in group]
     raise ConfigTypeError(
         "runner.param_schedulers should be a list of schedulers, or a dict that holds one list "
         f"for each optimizer, but got {schedulers!r}",

@@ -1,0 +1,88 @@
+"""Our hooks beside MMEngine's, over the scenarios of ``scenarios.py``."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PATH = Path(__file__).with_name("scenarios.py")
+_SCENARIOS = runpy.run_path(str(_PATH))
+_CHECKPOINTS = list(_SCENARIOS["CHECKPOINT_CASES"])
+_LOGS = list(_SCENARIOS["LOGGER_CASES"])
+_STOPS = list(_SCENARIOS["STOPPING_CASES"])
+_ERRORS = [*_SCENARIOS["WRONG"], *(f"priority {value}" for value in _SCENARIOS["WRONG_PRIORITIES"])]
+
+
+@pytest.fixture(scope="module")
+def theirs(reference: Any) -> Any:
+    return json.loads(reference.process(str(_PATH), "mmengine").strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def ours() -> Any:
+    return _SCENARIOS["run"]("mm2pl.mmengine")
+
+
+@pytest.mark.parametrize("name", _CHECKPOINTS)
+def test_checkpoints_are_saved_and_removed_alike(ours: Any, theirs: Any, name: str) -> None:
+    key = f"checkpoint: {name}"
+    assert ours[key] == theirs[key]
+
+
+@pytest.mark.parametrize("name", _LOGS)
+def test_logs_are_written_alike(ours: Any, theirs: Any, name: str) -> None:
+    key = f"logger: {name}"
+    assert ours[key] == theirs[key]
+
+
+@pytest.mark.parametrize("name", _STOPS)
+def test_training_is_stopped_alike(ours: Any, theirs: Any, name: str) -> None:
+    key = f"stopping: {name}"
+    assert ours[key] == theirs[key]
+
+
+@pytest.mark.parametrize("name", _ERRORS)
+def test_errors_can_be_caught_alike(ours: Any, theirs: Any, name: str) -> None:
+    key = f"error: {name}"
+    assert theirs[key][0] in ours[key]
+    assert "Mm2plError" in ours[key]
+
+
+def test_validation_alone_is_logged_alike(ours: Any, theirs: Any) -> None:
+    assert ours["validation alone"] == theirs["validation alone"]
+
+
+def test_test_results_become_json_alike(ours: Any, theirs: Any) -> None:
+    assert ours["tags"] == theirs["tags"]
+
+
+def test_the_message_hub_gets_the_same_at_every_point(ours: Any, theirs: Any) -> None:
+    assert ours["runtime"] == theirs["runtime"]
+
+
+def test_times_and_eta_are_equal_on_the_same_clock(ours: Any, theirs: Any) -> None:
+    assert ours["timer"] == theirs["timer"]
+
+
+def test_schedulers_step_at_the_same_points(ours: Any, theirs: Any) -> None:
+    assert ours["schedulers"] == theirs["schedulers"]
+
+
+@pytest.mark.parametrize("what", ["calls", "questions", "stages", "triggered", "all"])
+def test_the_base_hook_behaves_alike(ours: Any, theirs: Any, what: str) -> None:
+    assert ours["base"][what] == theirs["base"][what]
+
+
+def test_priorities_have_the_same_numbers(ours: Any, theirs: Any) -> None:
+    assert ours["priority"] == theirs["priority"]
+
+
+def test_hooks_have_the_same_priorities(ours: Any, theirs: Any) -> None:
+    expected = theirs["base"]["priorities"]
+    later = {"EMAHook", "NaiveVisualizationHook", "ProfilerHook", "NPUProfilerHook"}
+    found = ours["base"]["priorities"]
+    assert found == {name: level for name, level in expected.items() if name not in later}
