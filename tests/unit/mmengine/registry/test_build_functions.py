@@ -90,8 +90,8 @@ def test_a_name_that_is_a_module_is_refused_with_its_key() -> None:
 
 
 def test_adafactor_says_which_one_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(TypeError):
-        OPTIMIZERS.build({"type": "Adafactor", "no_such_argument": 1})
+    with pytest.raises((KeyError, TypeError)):  # a TypeError where transformers has one
+        OPTIMIZERS.build({"type": "Adafactor"})
     assert "registered as TorchAdafactor" in capsys.readouterr().out
 
 
