@@ -44,7 +44,7 @@ class BaseTTAModel(BaseModel):
             raise ModelError(
                 f"{type(module).__name__} needs a `test_step` for test-time augmentation"
             )
-        self.module = module
+        self.module: Any = module
 
     @abstractmethod
     def merge_preds(self, data_samples_list: list[tuple[Any, ...]]) -> list[Any]:

@@ -134,8 +134,8 @@ class BaseModel(BaseModule):
                     f"neither a tensor nor a list of tensors but {type(value).__name__}",
                     hint="return plain numbers as tensors, and nested dicts flattened",
                 )
-        trained = [value for name, value in values if "loss" in name]
-        loss = sum(trained[1:], trained[0]) if trained else 0
+        trained: list[Any] = [value for name, value in values if "loss" in name]
+        loss: Any = sum(trained[1:], trained[0]) if trained else 0
         return loss, OrderedDict([("loss", loss), *values])
 
     def _set_device(self, device: torch.device) -> None:

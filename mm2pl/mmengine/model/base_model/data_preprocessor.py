@@ -71,7 +71,7 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, (Tensor, BaseDataElement)):
             return data.to(self.device, non_blocking=self._non_blocking)
         if isinstance(data, Sequence):
-            return kind(map(self.cast_data, data))  # type: ignore[call-arg]
+            return kind(map(self.cast_data, data))
         return data
 
     def forward(self, data: Any, training: bool = False) -> Any:

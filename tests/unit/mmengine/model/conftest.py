@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mm2pl.mmengine.logging import MMLogger
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[3]
@@ -62,3 +66,20 @@ def both(reference: Any) -> Both:
     ours, _ = own.communicate()
     assert own.returncode == 0
     return Both(*(json.loads(output.strip().splitlines()[-1]) for output in (theirs, ours)))
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[str]]:
+    """Give each test a logger of its own; what goes to it is in the list."""
+    messages: list[str] = []
+
+    class Keeps(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    before = dict(MMLogger._instance_dict)
+    MMLogger._instance_dict.clear()
+    MMLogger.get_instance("mmengine").addHandler(Keeps())
+    yield messages
+    MMLogger._instance_dict.clear()
+    MMLogger._instance_dict.update(before)

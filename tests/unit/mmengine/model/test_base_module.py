@@ -54,6 +54,6 @@ def test_parameter_added_by_init_weights_is_named() -> None:
         Sequential(Adds()).init_weights()
 
 
-def test_init_info_goes_to_the_logger_without_a_log_file(capfd: pytest.CaptureFixture[str]) -> None:
+def test_init_info_goes_to_the_logger_without_a_log_file(logged: list[str]) -> None:
     Sequential(nn.Linear(1, 1, bias=False), init_cfg=dict(type="Constant", val=1)).init_weights()
-    assert "0.weight - torch.Size([1, 1])" in "".join(capfd.readouterr())
+    assert "0.weight - torch.Size([1, 1])" in logged[-1]
