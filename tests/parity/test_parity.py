@@ -36,7 +36,15 @@ REFERENCE_FAILS: dict[str, tuple[str | None, str]] = {
 }
 
 # Differences that are accepted, with the reason. Strict: one that is gone fails here.
-KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {}
+OWN_WORDS = "mm2pl words the warning about accumulation and BatchNorm in its own way"
+KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {
+    ("optimisation.accumulation", "log"): OWN_WORDS,
+    ("optimisation.accumulation_in_the_iteration_loop", "log"): OWN_WORDS,
+    (
+        "optimisation.one_cycle",
+        "checkpoints",
+    ): "MMEngine pickles a function of its own, anneal_func",
+}
 
 
 def cases() -> list[Any]:
@@ -59,8 +67,8 @@ def test_mm2pl_does_as_mmengine(scenario: str, aspect: str, reports: Reports) ->
     assert theirs["error"] is None, reports.output("mmengine", scenario)
     ours = reports("mm2pl", scenario)
     assert ours["error"] is None, reports.output("mm2pl", scenario)
-    assert "mm2pl" in ours["engine"]
-    assert "mm2pl" not in theirs["engine"]
+    assert ours["engine"] == "mm2pl"
+    assert theirs["engine"] == "site"
     difference = first_difference(ours[aspect], theirs[aspect])
     assert difference is None, f"{scenario}: {aspect}{difference}"
 

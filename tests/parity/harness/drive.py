@@ -123,7 +123,7 @@ def run(function: Callable[[Any], None]) -> dict[str, Any]:
             error = {"type": type(caught).__name__, "message": str(caught)}
         report = {
             "error": error,
-            "engine": mmengine.__file__,
+            "engine": Path(mmengine.__file__).parts[-3],  # site or mm2pl
             "trace": EVENTS,
             **case.outcome(),
             **collect(case.work_dir),

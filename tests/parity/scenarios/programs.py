@@ -161,10 +161,6 @@ def early_stopping_of_iterations(case: Case) -> None:
     )
 
 
-def averaged_weights(case: Case) -> None:
-    case.train(custom_hooks=[{"type": "EMAHook", "momentum": 0.1}], train_cfg=SHORT)
-
-
 def steps_without_a_runner(case: Case) -> None:
     """A model and an OptimWrapper in a loop of one's own."""
     torch.manual_seed(3)
