@@ -16,7 +16,7 @@ from mm2pl.errors import ConfigTypeError
 
 WIDTH = 79
 _TEMPLATE = re.compile(r"\{(?=\{['\"]?\s*(?:\$|_base_\.|file(?:Dirname|Basename|Extname)))")
-_BUILTINS = ("float", "set", "frozenset", "globals", "dict")
+_BUILTINS = ("float", "complex", "set", "frozenset", "globals", "dict")
 
 
 def python_code(values: dict[Any, Any]) -> str:
@@ -42,7 +42,9 @@ def _target(key: Any) -> str:
 
 
 def _is_name(key: Any) -> bool:
-    return isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)
+    # Python normalises other letters: a key written as a name could read back as another.
+    name = isinstance(key, str) and key.isascii() and key.isidentifier()
+    return name and not keyword.iskeyword(key) and key != "__debug__"
 
 
 def _code(value: Any, indent: int, path: str, head: str = "") -> str:
@@ -82,7 +84,7 @@ def _parts(value: Any, path: str) -> tuple[str, str, list[tuple[str, Any, str]]]
 def _leaf(value: Any, path: str) -> str:
     if isinstance(value, str):
         # What looks like a template in a value must not be filled in when it is read again.
-        return _TEMPLATE.sub(r"\\x7b", repr(str(value)))
+        return _TEMPLATE.sub(r"\\x7b", str.__repr__(value))
     if isinstance(value, bool) or value is None or value is Ellipsis:
         return repr(value)
     if isinstance(value, PurePath):
@@ -97,8 +99,14 @@ def _leaf(value: Any, path: str) -> str:
 
 
 def _number(value: Any) -> str:
-    text = repr(value.item() if hasattr(value, "item") else value)  # numpy's repr names numpy
-    return f"float('{text}')" if text in ("inf", "-inf", "nan") else text
+    """Write numbers, numpy's and enumerations too, as Python's own; others as MMEngine does."""
+    value = value.item() if hasattr(value, "item") else value
+    kind = next((kind for kind in (int, float, complex) if isinstance(value, kind)), None)
+    if kind is None:
+        return str(value)
+    text = kind.__repr__(value)
+    special = "inf" in text or "nan" in text
+    return f"{kind.__name__}('{text.strip('()')}')" if special else text
 
 
 def _set(value: Iterable[Any], path: str) -> str:
