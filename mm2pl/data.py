@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import lightning.pytorch as pl
+import torch
 from torch.utils.data import DataLoader
 
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError, located
@@ -193,7 +194,7 @@ class IterationLoader:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._length = runner.train_loop.max_iters - runner.train_loop.iter
+        self._length: int = runner.train_loop.max_iters - runner.train_loop.iter
 
     def __len__(self) -> int:
         return self._length
@@ -238,6 +239,12 @@ class RunnerDataModule(pl.LightningDataModule):
             return []
         late = self._late[stage] = LateLoader(loop)
         return late
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Leave the batch alone: hooks see it raw, and the data preprocessor moves it."""
+        return batch
 
     def finish(self, stage: str) -> None:
         """Close the stage's open iterator at the end of an epoch."""

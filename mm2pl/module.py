@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -26,6 +27,9 @@ class RunnerModule(QuietModule):
         runner: The runner that owns the model.
         hooks: The callback that the points known only to a LightningModule are passed on to.
     """
+
+    runner: Runner
+    hooks: HookCallback
 
     def __init__(self, runner: Runner, hooks: HookCallback) -> None:
         super().__init__()
@@ -67,12 +71,6 @@ class RunnerModule(QuietModule):
 
     # What parity forbids Lightning to do by itself.
 
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Leave the batch alone: hooks see it raw, and the data preprocessor moves it."""
-        return batch
-
     def on_validation_model_zero_grad(self) -> None:
         """Keep the gradients: a validation may fall into an accumulation window."""
 
@@ -99,12 +97,14 @@ class RunnerModule(QuietModule):
     def _publish(self, metrics: Mapping[str, Any]) -> None:
         """Make the metrics Lightning's ``callback_metrics``; the loggers have them already."""
         for name, value in metrics.items():
-            if isinstance(value, torch.Tensor):
-                number = value.numel() == 1
-            else:
-                number = isinstance(value, (int, float)) or hasattr(value, "__float__")
-            if number:
-                self.log(name, float(value), logger=False, on_epoch=True, batch_size=1)
+            if _is_scalar(value):
+                self.log(
+                    name,
+                    float(value.item() if isinstance(value, np.ndarray) else value),
+                    logger=False,
+                    on_epoch=True,
+                    batch_size=1,
+                )
 
     # The model's weights, without a prefix, are the module's.
 
@@ -115,3 +115,12 @@ class RunnerModule(QuietModule):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         return self.model.load_state_dict(state_dict, strict=strict, assign=assign)
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a metric is one number; tables, arrays and texts stay with the hooks."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1
+    if isinstance(value, np.ndarray):
+        return value.size == 1 and value.dtype.kind in "biuf"
+    return isinstance(value, (int, float, np.number, np.bool_))

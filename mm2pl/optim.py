@@ -38,9 +38,10 @@ def make_optim_wrapper(model: nn.Module, given: Any) -> OptimWrapper | OptimWrap
     optimizer = given.get("optimizer")
     with located("optim_wrapper"):
         if isinstance(optimizer, Optimizer):
-            return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **given})
+            built: OptimWrapper = OPTIM_WRAPPERS.build({"type": "OptimWrapper", **given})
+            return built
         if optimizer is not None or "constructor" in given:
-            return build_optim_wrapper(model, given)
+            return build_optim_wrapper(model, dict(given))
         return _wrappers_by_name(given)
 
 

@@ -254,7 +254,7 @@ class Runner(RunnerBuilders, RunnerViews):
             )
         with _quiet():
             self.trainer.fit(self.module, datamodule=self.datamodule)
-        return self.model
+        return self.bare_model
 
     def val(self) -> dict[str, Any]:
         """Validate, and return the metrics."""
@@ -322,14 +322,15 @@ class Runner(RunnerBuilders, RunnerViews):
 
     def _maybe_compile(self, target: str) -> None:
         options = self.plan.runtime.compile
-        if not options and options != {}:
+        if options is None or options is False:
             return
-        if not isinstance(options, (bool, Mapping)):
+        if options is True:
+            options = {}
+        if not isinstance(options, Mapping):
             raise ConfigTypeError(
                 f"compile must be a bool or a dict, got {options!r}", key_path="compile"
             )
-        function = getattr(self.model, target)
-        compiled = torch.compile(function, **({} if options is True else dict(options)))
+        compiled = torch.compile(getattr(self.model, target), **options)
         setattr(self.model, target, compiled)
         self.logger.info(
             'Model has been "compiled". The first few iterations will be slow, please be patient.'
@@ -397,7 +398,8 @@ class Runner(RunnerBuilders, RunnerViews):
 
     def get_hooks_info(self) -> str:
         """Return the table of points and the hooks that run there, in order."""
-        return self._hooks.table()
+        table: str = self._hooks.table()
+        return table
 
     # Checkpoints
 
@@ -563,7 +565,9 @@ def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what Lightning warns of and MMEngine's users mean: frozen parts in eval mode."""
+    """Silence what says nothing to the user: parts frozen on purpose, and Lightning's own debts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
+        # Lightning 2.6 on torch 2.13
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         yield

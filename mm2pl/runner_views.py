@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 
@@ -106,9 +108,9 @@ class RunnerViews:
         self.module.model = model  # type: ignore[attr-defined]
 
     @property
-    def bare_model(self) -> Any:
+    def bare_model(self) -> nn.Module:
         """The model without a wrapper."""
-        return self._model
+        return self._model  # type: ignore[no-any-return]
 
     @property
     def train_loop(self) -> Any:

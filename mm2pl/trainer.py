@@ -44,7 +44,7 @@ def build(config: Plan | Mapping[str, Any] | str | os.PathLike[str]) -> Built:
 
     install_as_mmengine()
     if isinstance(config, (str, os.PathLike)):
-        config = Config.fromfile(config)
+        config = Config.fromfile(os.fspath(config))
     runner = Runner.from_cfg(config.config if isinstance(config, Plan) else config)
     return Built(runner.trainer, runner.module, runner.datamodule, runner)
 

@@ -32,13 +32,22 @@ class HookCallback(pl.Callback):
         self._runner = runner
         self.outputs: Any = None
         self.metrics: Mapping[str, Any] = {}
+        self._trained = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._trained = False
         self._runner.prepare(stage)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and not self._trained:
+            # Nothing was left to train, so Lightning skipped its loop; MMEngine's hooks still run.
+            self.on_train_start(trainer, pl_module)
+            self.on_train_end(trainer, pl_module)
 
     # Training
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._trained = True
         runner = self._runner
         runner.call_hook("before_train")
         if not runner.train_loop.by_epoch:

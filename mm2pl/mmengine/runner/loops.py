@@ -31,9 +31,9 @@ Intervals = Sequence[tuple[int, int]]
 class _TrainLoop(BaseLoop):
     """What both training loops share: the counters and when to validate."""
 
-    max_epochs: int
-    max_iters: int
     by_epoch: bool
+    _max_epochs: int
+    _max_iters: int
 
     def __init__(
         self,
@@ -56,6 +56,16 @@ class _TrainLoop(BaseLoop):
         metainfo = _metainfo(self.dataloader, "visualizer")
         if metainfo is not None:
             runner.visualizer.dataset_meta = metainfo
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs to train; 1 for an iteration-based run."""
+        return self._max_epochs
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations to train."""
+        return self._max_iters
 
     @property
     def epoch(self) -> int:
@@ -109,14 +119,6 @@ class EpochBasedTrainLoop(_TrainLoop):
         self._max_epochs = _whole(max_epochs, "max_epochs")
         self._max_iters = self._max_epochs * len(self.dataloader)
 
-    @property
-    def max_epochs(self) -> int:
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int:
-        return self._max_iters
-
     def validation_due(self) -> bool:
         return self._validation_due(self._epoch, self._max_epochs)
 
@@ -149,14 +151,6 @@ class IterBasedTrainLoop(_TrainLoop):
         self._max_iters = _whole(max_iters, "max_iters")
         self._max_epochs = 1
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
-
-    @property
-    def max_epochs(self) -> int:
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int:
-        return self._max_iters
 
     def validation_due(self) -> bool:
         return self._validation_due(self._iter, self._max_iters)
@@ -200,7 +194,7 @@ def set_sampler_epoch(dataloader: Any, epoch: int) -> None:
         getattr(dataloader, "sampler", None),
         getattr(getattr(dataloader, "batch_sampler", None), "sampler", None),
     ):
-        if hasattr(sampler, "set_epoch"):
+        if sampler is not None and hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
             return
 
@@ -258,7 +252,7 @@ class _EvalLoop(BaseLoop):
         last = outputs[-1]
         if not (isinstance(last, BaseDataElement) and last.keys() == ["loss"]):
             return outputs
-        for name, value in last.loss.items():
+        for name, value in last.get("loss").items():
             buffer = self._losses.setdefault(name, HistoryBuffer())
             values = value if is_list_of(value, torch.Tensor) else [value]
             for one in values:
@@ -308,7 +302,7 @@ def _whole(value: Any, name: str) -> int:
 
 
 def _metainfo(dataloader: Any, readers: str) -> Any:
-    dataset = getattr(dataloader, "dataset", None)
+    dataset: Any = getattr(dataloader, "dataset", None)
     if hasattr(dataset, "metainfo"):
         return dataset.metainfo
     print_log(
