@@ -10,7 +10,7 @@ from mm2pl.errors import nearest
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
 from mm2pl.mmengine.registry._imports import import_scope, own_name
 from mm2pl.mmengine.registry.default_scope import DefaultScope
-from mm2pl.mmengine.registry.errors import UnknownTypeError
+from mm2pl.mmengine.registry.errors import UnknownTypeError, missing_package_hint
 
 if TYPE_CHECKING:
     from mm2pl.mmengine.registry.registry import Registry
@@ -119,15 +119,10 @@ def _dotted_problem(key: str) -> tuple[str, list[str]] | None:
     return f"There is no package {parts[0]!r}.", []
 
 
-def _hint(key: str, registry: Registry, cause: Exception | None) -> str:
+def _hint(key: str, registry: Registry, cause: Exception | None) -> str | None:
     _, name = registry.split_scope_key(key)
-    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
-    if missing == "mmengine":
-        return "call mm2pl.install_as_mmengine() before what imports mmengine"
-    if missing in MODULE2PACKAGE:
-        return f"pip install {MODULE2PACKAGE[missing]}"
-    if missing is not None:
-        return f"install the package that has {missing}, or correct the scope"
+    if isinstance(cause, ModuleNotFoundError) and cause.name is not None:
+        return missing_package_hint(cause.name)
     kinds = [root.name for root in _other_roots(registry) if _holds(root, name)]
     if kinds:
         return f"`{name}` is in the {' and the '.join(kinds)} registry; is it under the right key?"

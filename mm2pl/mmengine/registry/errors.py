@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plError
+from mm2pl.mmengine.config.utils import MODULE2PACKAGE
 
 
 class RegistryTypeError(ConfigTypeError, AssertionError):
@@ -20,6 +21,41 @@ class RegistryValueError(ConfigError, AssertionError):
 
 class LookupFailedError(ConfigError, RuntimeError):
     """Importing an object by its dotted name failed (a ``RuntimeError`` too, as in MMEngine)."""
+
+
+class ImportFailedError(ConfigError, ImportError):
+    """Code that registers something cannot be imported."""
+
+
+class ModuleMissingError(ImportFailedError, ModuleNotFoundError):
+    """Code that registers something imports a module that is not installed."""
+
+
+_MISSING = {
+    "mmengine": "call mm2pl.install_as_mmengine() before what imports mmengine",
+    "mmcv._ext": "mmcv-lite has no operators; the full mmcv has",
+    "cv2": "pip install opencv-python-headless",
+}
+
+
+def import_failed(what: str, wanted_for: str, error: ImportError) -> ImportFailedError:
+    """Return the error for ``what``, imported for a registry, from what its import raised."""
+    missing = isinstance(error, ModuleNotFoundError)
+    kind = ModuleMissingError if missing else ImportFailedError
+    failed = kind(
+        f"{what} cannot be imported for {wanted_for}: {type(error).__name__}: {error}",
+        hint=missing_package_hint(error.name) if missing else None,
+    )
+    failed.name, failed.path = error.name, error.path
+    return failed
+
+
+def missing_package_hint(module: str | None) -> str | None:
+    """Return what to do about a module that is not installed."""
+    if module is None:
+        return None
+    known = {**_MISSING, **{name: f"pip install {pip}" for name, pip in MODULE2PACKAGE.items()}}
+    return known.get(module, f"install the package that has {module}")
 
 
 class AlreadyRegisteredError(ConfigKeyError):

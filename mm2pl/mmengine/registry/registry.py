@@ -20,10 +20,12 @@ from mm2pl.mmengine.registry._imports import (
 from mm2pl.mmengine.registry.default_scope import DefaultScope
 from mm2pl.mmengine.registry.errors import (
     AlreadyRegisteredError,
+    ImportFailedError,
     LookupFailedError,
     RegistryTypeError,
     RegistryValueError,
     add_note,
+    import_failed,
 )
 
 T = TypeVar("T")
@@ -192,7 +194,8 @@ class Registry:
         ``register_all_modules`` instead.
 
         Raises:
-            Exception: whatever the import raises, with a note on what was imported and why.
+            ImportError: A location cannot be imported; says why.
+        Exception: What else the import raises, with a note on what was imported.
         """
         if self._imported:
             return
@@ -360,12 +363,16 @@ def _is_name(name: object) -> bool:
 
 @contextmanager
 def _importing(what: str, registry: Registry, key: str | None = None) -> Iterator[None]:
-    """Note on an exception that it was raised while something was imported for a registry."""
+    """Say in an exception what was imported when it was raised, and for which registry."""
+    wanted_for = f"{registry.scope}::{registry.name}" + (f" (to find `{key}`)" if key else "")
     try:
         yield
+    except ImportFailedError:
+        raise
+    except ImportError as error:
+        raise import_failed(what, wanted_for, error) from error
     except Exception as error:
-        wanted = f" (to find `{key}`)" if key else ""
-        add_note(error, f"While importing {what} for {registry.scope}::{registry.name}{wanted}")
+        add_note(error, f"While importing {what} for {wanted_for}")
         raise
 
 

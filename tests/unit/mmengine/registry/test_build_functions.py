@@ -253,6 +253,11 @@ def test_a_library_that_wants_mmengine_is_told_how_to_get_it(packages: Any) -> N
     assert "install_as_mmengine" in failure({"type": "wanting.Net"}).hint
 
 
+def test_a_scope_that_needs_mmcvs_operators_is_told_of_the_two_mmcvs(packages: Any) -> None:
+    packages({"wanting/__init__.py": "raise ModuleNotFoundError('no', name='mmcv._ext')"})
+    assert "mmcv-lite" in failure({"type": "wanting.Net"}).hint
+
+
 def test_a_package_that_is_not_installed_is_named_as_pip_knows_it() -> None:
     error = failure({"type": "mmaction.Net"})
     assert "No module named 'mmaction'" in str(error)

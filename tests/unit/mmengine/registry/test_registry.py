@@ -53,12 +53,32 @@ def test_an_own_location_that_does_not_exist_is_passed_over() -> None:
     assert registry.get("Nothing") is None
 
 
-def test_a_foreign_location_that_does_not_exist_is_an_error_with_a_note() -> None:
+def test_a_foreign_location_that_does_not_exist_is_an_error() -> None:
     registry = Registry("r", scope="r", locations=["there_is_no_such_module"])
-    with pytest.raises(ModuleNotFoundError, match="there_is_no_such_module") as caught:
+    with pytest.raises(ModuleNotFoundError) as caught:
         registry.get("Nothing")
-    note = "While importing there_is_no_such_module for r::r"
-    assert caught.value.__notes__ == [note]
+    assert str(caught.value) == (
+        "there_is_no_such_module cannot be imported for r::r: ModuleNotFoundError: "
+        "No module named 'there_is_no_such_module'\n"
+        "Hint: install the package that has there_is_no_such_module"
+    )
+    assert caught.value.name == "there_is_no_such_module"
+
+
+def test_a_location_that_lacks_a_name_is_an_import_error_and_not_a_missing_module(
+    packages: Any,
+) -> None:
+    packages({"lacking_name.py": "from collections import no_such_name"})
+    with pytest.raises(ImportError, match="lacking_name cannot be imported") as caught:
+        Registry("r", scope="r", locations=["lacking_name"]).get("Nothing")
+    assert not isinstance(caught.value, ModuleNotFoundError)
+
+
+def test_a_location_that_raises_something_else_has_a_note(packages: Any) -> None:
+    packages({"breaking.py": "raise OSError('broken')"})
+    with pytest.raises(OSError, match="broken") as caught:
+        Registry("r", scope="r", locations=["breaking"]).get("Nothing")
+    assert caught.value.__notes__ == ["While importing breaking for r::r"]
 
 
 def test_locations_are_imported_once_and_again_after_a_failure(packages: Any) -> None:
