@@ -10,7 +10,6 @@ import builtins
 import json
 import re
 import runpy
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -67,7 +66,7 @@ def outcome(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def run(cases_file: str, package: str) -> dict[str, Any]:
     """Run all cases of a file with one package."""
     cases = runpy.run_path(cases_file)["CASES"]
-    results = {name: outcome(case, Package(package)) for name, case in cases.items()}
+    results = {name: case(Package(package)) for name, case in cases.items()}
     return {name: json.loads(json.dumps(plain(result))) for name, result in results.items()}
 
 
@@ -96,7 +95,3 @@ def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
     else:
         return [] if ours == theirs else [f"{where}: ours is {ours!r}, theirs is {theirs!r}"]
     return [line for key, pair in pairs for line in differences(*pair, f"{where}/{key}")]
-
-
-if __name__ == "__main__":  # to look at one side: python differential.py CASES_FILE PACKAGE
-    print(json.dumps(run(sys.argv[1], sys.argv[2]), indent=1))
