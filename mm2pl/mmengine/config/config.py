@@ -73,7 +73,7 @@ class Config:
         cfg_dict = {} if cfg_dict is None else cfg_dict
         if not isinstance(cfg_dict, dict):
             raise ConfigTypeError(f"cfg_dict must be a dict, but got {type(cfg_dict)}")
-        if not cfg_text:
+        if cfg_text is None:
             cfg_text = read(filename) if filename else ""
         for key in RESERVED_KEYS:
             if key in cfg_dict:
@@ -351,7 +351,7 @@ def _read_lazy(filename: str, path: str, text: str) -> Config:
         values, imported = load_lazy(path, text=text)
     finally:
         ConfigDict.lazy = before
-    cfg = Config(values, text or "\n", filename)
+    cfg = Config(values, text, filename)
     cfg._imported_names.update(imported)
     return cfg
 
