@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mm2pl.errors import MissingPackageError
 from mm2pl.mmengine.fileio.backends.base import BaseStorageBackend, Entry, StrPath, list_folder
 from mm2pl.mmengine.fileio.backends.http_backend import temporary_file
+from mm2pl.mmengine.fileio.backends.petrel_backend import PetrelBackend
 from mm2pl.mmengine.utils import mkdir_or_exist
 
 
@@ -29,7 +31,13 @@ class FsspecBackend(BaseStorageBackend):
         """Return the file system of a URI and the path in it."""
         import fsspec
 
-        fs, path = fsspec.core.url_to_fs(str(uri), **self.storage_options)
+        prefix = str(uri).partition("://")[0]
+        if ":" in prefix and "::" not in prefix:
+            PetrelBackend()  # which alone knows of clusters, as in cluster:s3://..., and refuses
+        try:
+            fs, path = fsspec.core.url_to_fs(str(uri), **self.storage_options)
+        except ImportError as error:
+            raise MissingPackageError(str(error), file=str(uri)) from error
         return fs, path
 
     def _for_writing(self, uri: StrPath) -> tuple[Any, str]:
@@ -99,7 +107,7 @@ class FsspecBackend(BaseStorageBackend):
     def copytree(self, src: StrPath, dst: StrPath) -> StrPath:
         """Copy a folder within one storage to one that does not exist yet; return it."""
         self._refuse_existing(dst)
-        for relative in self.list_dir_or_file(src, list_dir=False, recursive=True):
+        for relative in self._files_below(src):
             self.copyfile(self.join_path(src, relative), self.join_path(dst, relative))
         return dst
 
@@ -130,7 +138,7 @@ class FsspecBackend(BaseStorageBackend):
 
     def copytree_to_local(self, src: StrPath, dst: StrPath) -> StrPath:
         """Download a folder; return where it is now."""
-        for relative in self.list_dir_or_file(src, list_dir=False, recursive=True):
+        for relative in self._files_below(src):
             self.copyfile_to_local(self.join_path(src, relative), osp.join(dst, relative))
         return dst
 
@@ -193,6 +201,11 @@ class FsspecBackend(BaseStorageBackend):
         if self.isdir(dst):
             return self.join_path(dst, osp.basename(src))
         return str(dst)
+
+    def _files_below(self, folder: StrPath) -> list[str]:
+        """Return all files below a folder, hidden ones too, relative to it."""
+        fs, root = self._at(folder)
+        return [posixpath.relpath(path, root) for path in fs.find(root)]
 
     def _refuse_existing(self, dst: StrPath) -> None:
         if self.exists(dst):
