@@ -23,7 +23,7 @@ fast: $(VENV)/.dev  ## the tests that take less than two minutes in all
 	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.dev  ## ruff
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --output-format concise .
 	$(BIN)/ruff format --check .
 
 format: $(VENV)/.dev  ## let ruff rewrite what it can

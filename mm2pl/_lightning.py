@@ -69,7 +69,7 @@ def allow_validation(trainer: pl.Trainer) -> None:
 
 def set_finished_epochs(trainer: pl.Trainer, epochs: int) -> None:
     """Tell the fit loop how many epochs a resumed run has behind it."""
-    progress = trainer.fit_loop.epoch_progress
+    progress: Any = trainer.fit_loop.epoch_progress
     for count in (progress.current, progress.total):
         count.ready = count.started = count.processed = count.completed = epochs
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mm2pl.data import build_dataloader
-from mm2pl.errors import ConfigTypeError, ModelError, UnsupportedError, located
+from mm2pl.errors import ConfigTypeError, ModelError, UnsupportedError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
 from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
+from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.log_processor import LogProcessor
 from mm2pl.mmengine.visualization import Visualizer
@@ -37,7 +38,7 @@ class RunnerBuilders:
             raise ConfigTypeError(
                 f"model must be a nn.Module or a dict, got {model!r}", key_path="model"
             )
-        with located("model"):
+        with at_key("model"):
             built = MODELS.build(model)
         if not isinstance(built, nn.Module):
             raise ModelError(f"the model is a {type(built).__name__}, not a torch.nn.Module")
@@ -90,7 +91,7 @@ class RunnerBuilders:
                 f"visualizer must be a Visualizer, a dict or None, got {visualizer!r}",
                 key_path="visualizer",
             )
-        with located("visualizer"):
+        with at_key("visualizer"):
             return VISUALIZERS.build({**defaults, **visualizer})  # type: ignore[no-any-return]
 
     def build_log_processor(self, log_processor: Any) -> LogProcessor:
@@ -102,7 +103,7 @@ class RunnerBuilders:
                 f"log_processor must be a LogProcessor or a dict, got {log_processor!r}",
                 key_path="log_processor",
             )
-        with located("log_processor"):
+        with at_key("log_processor"):
             return LOG_PROCESSORS.build({"type": "LogProcessor", **log_processor})  # type: ignore[no-any-return]
 
     def build_optim_wrapper(self: Any, optim_wrapper: Any) -> Any:
@@ -167,10 +168,10 @@ def _build_loop(
     cfg.setdefault(
         "type", {"train": "EpochBasedTrainLoop", "val": "ValLoop", "test": "TestLoop"}[stage]
     )
-    with located(f"{stage}_cfg"):
+    with at_key(f"{stage}_cfg"):
         kind = cfg["type"] if isinstance(cfg["type"], type) else LOOPS.get(cfg["type"])
         _refuse_own_drive(kind, stage)
-    with located(f"{stage}_dataloader"):
+    with at_key(f"{stage}_dataloader"):
         return LOOPS.build(cfg, default_args={"runner": runner, **arguments()})  # type: ignore[no-any-return]
 
 

@@ -37,7 +37,7 @@ def _history_statistic(owner: Any, name: str) -> Any:
 
 
 def _allowed_globals() -> list[Any]:
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+    core: Any = getattr(np, "_core", None) or np.core
     kinds = [np.float64, np.float32, np.int64, np.int32, np.bool_, np.uint8, np.float16, np.int16]
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
@@ -49,8 +49,8 @@ def _allowed_globals() -> list[Any]:
     # NumPy 2 moved the module; files of either name it.
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         allowed += [
-            (multiarray._reconstruct, f"{module}._reconstruct"),
-            (multiarray.scalar, f"{module}.scalar"),
+            (core.multiarray._reconstruct, f"{module}._reconstruct"),
+            (core.multiarray.scalar, f"{module}.scalar"),
         ]
     return allowed
 

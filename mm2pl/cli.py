@@ -95,7 +95,7 @@ def _run(args: argparse.Namespace) -> int:
     # Configs import user code by dotted name from where the command is given, as scripts do.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    cfg = _load(args)
+    cfg = _load(args)  # before torch is imported: a wrong config is an error at once
     from mm2pl.runner import Runner
 
     # Lightning sets its level when it is imported; the run's own log says what it would say.
@@ -157,6 +157,8 @@ def _report(error: Exception, with_traceback: bool) -> int:
         traceback.print_exception(error)
     known = isinstance(error, Mm2plError)
     text = str(error) if known else f"{type(error).__name__}: {error}"
+    # The registry notes what was being built and where.
+    text = "\n".join([text, *getattr(error, "__notes__", [])])
     print(f"mm2pl: error: {text}", file=sys.stderr)
     if not known and not with_traceback:
         place = traceback.extract_tb(error.__traceback__)[-1]

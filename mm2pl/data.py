@@ -11,10 +11,12 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigError, ConfigTypeError, DataError, located
+from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
 from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+from mm2pl.mmengine.registry._unknown import unknown_type
+from mm2pl.mmengine.registry.errors import at_key
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -46,21 +48,22 @@ def build_dataloader(
                 hint="MMEngine's loaders need dataset=dict(type=...) and"
                 " sampler=dict(type='DefaultSampler', shuffle=...)",
             )
-    dataset = _build_dataset(cfg.pop("dataset"))
+    with at_key("dataset"):
+        dataset = _build_dataset(cfg.pop("dataset"))
+        _refuse_empty(dataset)
     per_epoch = cfg.pop("num_batch_per_epoch", None)
     if per_epoch is not None:
         dataset = SlicedDataset(dataset, per_epoch * _batch_size(cfg) * get_world_size())
-    _refuse_empty(dataset)
     sampler = cfg.pop("sampler")
     if isinstance(sampler, dict):
-        with located("sampler"):
+        with at_key("sampler"):
             sampler = DATA_SAMPLERS.build(
                 sampler,
                 default_args={"dataset": dataset, "seed": None if diff_rank_seed else seed},
             )
     batch_sampler = cfg.pop("batch_sampler", None)
     if isinstance(batch_sampler, dict):
-        with located("batch_sampler"):
+        with at_key("batch_sampler"):
             batch_sampler = DATA_SAMPLERS.build(
                 batch_sampler,
                 default_args={"sampler": sampler, "batch_size": cfg.pop("batch_size")},
@@ -78,10 +81,9 @@ def build_dataloader(
 def _build_dataset(cfg: Any) -> Any:
     if not isinstance(cfg, dict):
         return cfg
-    with located("dataset"):
-        dataset = DATASETS.build(cfg)
-        if hasattr(dataset, "full_init"):
-            dataset.full_init()
+    dataset = DATASETS.build(cfg)
+    if hasattr(dataset, "full_init"):
+        dataset.full_init()
     return dataset
 
 
@@ -89,7 +91,6 @@ def _refuse_empty(dataset: Any) -> None:
     if hasattr(dataset, "__len__") and len(dataset) == 0:
         raise DataError(
             f"{type(dataset).__name__} has no samples",
-            key_path="dataset",
             hint="check data_root, ann_file, data_prefix and filter_cfg",
         )
 
@@ -104,11 +105,21 @@ def _batch_size(cfg: Mapping[str, Any]) -> int:
 def _collate_fn(cfg: Any) -> Callable[..., Any]:
     if isinstance(cfg, dict):
         kind = cfg.pop("type")
-        with located("collate_fn"):
-            return partial(FUNCTIONS.get(kind) if isinstance(kind, str) else kind, **cfg)
+        return partial(_function(kind, "collate_fn"), **cfg)
     if callable(cfg):
         return cfg  # type: ignore[no-any-return]
     raise ConfigTypeError(f"collate_fn must be a dict or a callable, got {cfg!r}")
+
+
+def _function(kind: Any, key: str) -> Callable[..., Any]:
+    """Return the function that a ``type`` names."""
+    with at_key(key):
+        function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
+        if function is None:
+            raise unknown_type(kind, FUNCTIONS)
+        if not callable(function):
+            raise ConfigTypeError(f"type must be a callable, got {kind!r}")
+    return function  # type: ignore[no-any-return]
 
 
 def _worker_init_fn(cfg: dict[str, Any], seed: int | None) -> Callable[..., Any] | None:
@@ -116,11 +127,7 @@ def _worker_init_fn(cfg: dict[str, Any], seed: int | None) -> Callable[..., Any]
     if "worker_init_fn" in cfg:
         given = cfg.pop("worker_init_fn")
         kind = given.pop("type")
-        with located("worker_init_fn"):
-            function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
-            if not callable(function):
-                raise ConfigTypeError(f"worker_init_fn's type must be a callable, got {kind!r}")
-        return partial(function, **given)
+        return partial(_function(kind, "worker_init_fn"), **given)
     if seed is None:
         return None
     return partial(

@@ -7,8 +7,7 @@ hint. The command line prints ``str(error)`` alone; a traceback is shown only on
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
@@ -116,28 +115,3 @@ class CheckpointError(Mm2plError, RuntimeError):
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
     """There is no checkpoint where one was looked for."""
-
-
-@contextmanager
-def located(key_path: str | None = None, file: str | None = None) -> Iterator[None]:
-    """Say in every :class:`Mm2plError` from within where in the config it came from.
-
-    Nested uses join their key paths; one that is whole already stays as it is.
-
-    Args:
-        key_path: The section that is being worked on.
-        file: The file that it stands in.
-    """
-    try:
-        yield
-    except Mm2plError as error:
-        error.key_path = _joined(key_path, error.key_path)
-        error.file = error.file or file
-        raise
-
-
-def _joined(outer: str | None, inner: str | None) -> str | None:
-    if not outer or not inner:
-        return outer or inner
-    whole = inner == outer or inner.startswith((f"{outer}.", f"{outer}["))
-    return inner if whole else f"{outer}.{inner}"

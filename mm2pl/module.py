@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,12 @@ class RunnerModule(QuietModule):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         return self.model.load_state_dict(state_dict, strict=strict, assign=assign)
+
+
+# Lightning asks for the signature at every step; stored, it need not be worked out each time.
+RunnerModule.training_step.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    RunnerModule.training_step
+)
 
 
 def _is_scalar(value: Any) -> bool:

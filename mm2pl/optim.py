@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from mm2pl.errors import ConfigError, ConfigTypeError, located
+from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.optim import (
     OptimWrapper,
     OptimWrapperDict,
@@ -17,6 +17,7 @@ from mm2pl.mmengine.optim import (
     build_optim_wrapper,
 )
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
+from mm2pl.mmengine.registry.errors import at_key
 
 Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
@@ -36,7 +37,7 @@ def make_optim_wrapper(model: nn.Module, given: Any) -> OptimWrapper | OptimWrap
             key_path="optim_wrapper",
         )
     optimizer = given.get("optimizer")
-    with located("optim_wrapper"):
+    with at_key("optim_wrapper"):
         if isinstance(optimizer, Optimizer):
             built: OptimWrapper = OPTIM_WRAPPERS.build({"type": "OptimWrapper", **given})
             return built
@@ -95,7 +96,7 @@ def _schedulers_of_one(
         ends = "max_epochs" if cfg.get("by_epoch", True) else "max_iters"
         if ends in defaults:
             cfg.setdefault("end", defaults[ends])
-        with located(path):
+        with at_key(path):
             built.append(
                 PARAM_SCHEDULERS.build(
                     cfg,

@@ -19,7 +19,7 @@ from mm2pl import _lightning, checkpoint, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
 from mm2pl.data import RunnerDataModule
-from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError, ModelError, located
+from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError, ModelError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.device import get_device
@@ -27,6 +27,7 @@ from mm2pl.mmengine.dist import get_dist_info, is_main_process, master_only
 from mm2pl.mmengine.fileio import join_path
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.registry import HOOKS, RUNNERS, DefaultScope
+from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
@@ -141,7 +142,7 @@ class Runner(RunnerBuilders, RunnerViews):
         )
         self._set_up_model()
         for path, hook in self.plan.hooks.entries:
-            with located(path):
+            with at_key(path):
                 self.register_hook(hook)
         self.logger.info(f"Hooks will be executed in the following order:\n{self.get_hooks_info()}")
         self.dump_config()
@@ -183,7 +184,7 @@ class Runner(RunnerBuilders, RunnerViews):
         self._rank, self._world_size = get_dist_info()
         self._timestamp = environment.make_timestamp()
         self._randomness_cfg = dict(runtime.randomness)
-        with located("randomness"):
+        with at_key("randomness"):
             self.set_randomness(**self._randomness_cfg)
         stem = osp.splitext(osp.basename(self.cfg.filename))[0] if self.cfg.filename else None
         name = runtime.experiment_name or stem
@@ -317,8 +318,8 @@ class Runner(RunnerBuilders, RunnerViews):
         self._maybe_compile("train_step")
 
     def _init_model_weights(self) -> None:
-        if hasattr(self.bare_model, "init_weights"):
-            self.bare_model.init_weights()
+        if hasattr(self.model, "init_weights"):
+            self.model.init_weights()
 
     def _maybe_compile(self, target: str) -> None:
         options = self.plan.runtime.compile

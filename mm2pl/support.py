@@ -28,8 +28,9 @@ MARKERS: dict[str, Marker] = {}
 def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:
     """Mark ``name`` and return a class in its place that raises when it is used.
 
-    The name can be imported and used in annotations and ``isinstance``; constructing it,
-    subclassing it or calling one of its class attributes raises :class:`UnsupportedError`.
+    The name can be imported, used in annotations and ``isinstance``, and subclassed, as libraries
+    do when they are imported; making an instance, also of a subclass, or using one of its class
+    attributes raises :class:`UnsupportedError`.
     """
     marker = MARKERS[name] = Marker(name, reason, hint)
 
@@ -45,5 +46,5 @@ def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:
     return _Meta(
         name.rsplit(".", 1)[-1],
         (),
-        {"__doc__": str(marker.error()), "__new__": _refuse, "__init_subclass__": _refuse},
+        {"__doc__": str(marker.error()), "__new__": _refuse},
     )

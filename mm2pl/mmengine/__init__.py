@@ -14,8 +14,24 @@ version_info = (0, 10, 7)
 # Where MMEngine re-exports names at its top level from, cheapest first.
 _REEXPORTED = ("config", "registry", "utils", "fileio", "logging")
 _SUBMODULES = frozenset(
-    "config dataset device dist evaluator fileio hooks logging model optim registry runner "
-    "structures utils version visualization".split()
+    [
+        "config",
+        "dataset",
+        "device",
+        "dist",
+        "evaluator",
+        "fileio",
+        "hooks",
+        "logging",
+        "model",
+        "optim",
+        "registry",
+        "runner",
+        "structures",
+        "utils",
+        "version",
+        "visualization",
+    ]
 )
 
 

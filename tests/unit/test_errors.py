@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from mm2pl.errors import ConfigError, ConfigKeyError, Mm2plError, located, nearest
+from mm2pl.errors import ConfigError, ConfigKeyError, nearest
 
 
 def test_nearest_puts_the_likeliest_word_first():
@@ -36,21 +36,3 @@ def test_a_key_error_prints_its_message_and_not_its_repr():
 def test_errors_survive_pickling_with_all_they_say():
     error = pickle.loads(pickle.dumps(ConfigError("wrong", key_path="a.b", hint="h")))
     assert (type(error), str(error)) == (ConfigError, "a.b: wrong\nHint: h")
-
-
-def test_located_fills_in_a_missing_key_path():
-    with pytest.raises(Mm2plError) as caught, located("model"):
-        raise ConfigError("wrong")
-    assert caught.value.key_path == "model"
-
-
-def test_located_joins_nested_paths():
-    with pytest.raises(Mm2plError) as caught, located("train_dataloader"), located("sampler"):
-        raise ConfigError("wrong")
-    assert caught.value.key_path == "train_dataloader.sampler"
-
-
-def test_located_leaves_a_whole_path_alone():
-    with pytest.raises(Mm2plError) as caught, located("optim_wrapper"):
-        raise ConfigError("wrong", key_path="optim_wrapper.dtype")
-    assert caught.value.key_path == "optim_wrapper.dtype"

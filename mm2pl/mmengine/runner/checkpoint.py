@@ -162,7 +162,6 @@ class CheckpointLoader:
         return loader(filename, map_location)
 
 
-@CheckpointLoader.register_scheme("")
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a local file."""
     filename = os.path.expanduser(filename)
@@ -171,19 +170,24 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return _checkpoint.read(filename, map_location)
 
 
-@CheckpointLoader.register_scheme([r"https?://", r"(\S+\:)?s3://", "gs://", "memory://"])
 def load_from_fileio(filename: str, map_location: Any = None) -> Any:
     """Load a remote file through its file backend."""
     data = get_file_backend(filename).get(filename)
     return _checkpoint.read(io.BytesIO(data), map_location)
 
 
-@CheckpointLoader.register_scheme(
-    ["modelzoo://", "torchvision://", "open-mmlab://", "openmmlab://", "mmcls://"]
-)
 def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     """Refuse a model zoo's short name, saying why."""
     return get_external_models()
+
+
+CheckpointLoader.register_scheme("", load_from_local)
+CheckpointLoader.register_scheme(
+    [r"https?://", r"(\S+\:)?s3://", "gs://", "memory://"], load_from_fileio
+)
+CheckpointLoader.register_scheme(
+    ["modelzoo://", "torchvision://", "open-mmlab://", "openmmlab://", "mmcls://"], load_from_zoo
+)
 
 
 def _load_checkpoint(filename: str, map_location: Any = None, logger: Any = None) -> Any:

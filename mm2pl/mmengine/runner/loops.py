@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigError, ConfigTypeError, located
+from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
+from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.utils import calc_dynamic_intervals
@@ -212,7 +213,7 @@ class _EvalLoop(BaseLoop):
         fp16: bool = False,
     ) -> None:
         super().__init__(runner, dataloader)
-        with located(f"{self.stage}_evaluator"):
+        with at_key(f"{self.stage}_evaluator"):
             self.evaluator = runner.build_evaluator(evaluator)
         metainfo = _metainfo(self.dataloader, "evaluator, metric and visualizer")
         if metainfo is not None:
