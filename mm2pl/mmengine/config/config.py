@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from mm2pl.errors import ConfigKeyError, ConfigTypeError
@@ -351,6 +352,10 @@ def _read_lazy(filename: str, path: str, text: str) -> Config:
         values, imported = load_lazy(path, text=text)
     finally:
         ConfigDict.lazy = before
+    # Differs: MMEngine keeps modules, and such a config cannot be copied or pickled.
+    items: dict[str, Any] = values
+    for name in [key for key, value in dict.items(items) if isinstance(value, ModuleType)]:
+        del items[name]
     cfg = Config(values, text, filename)
     cfg._imported_names.update(imported)
     return cfg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -55,6 +56,19 @@ def test_imports_of_mmengine_config_need_no_mmengine(tmp_path: Path, text: str) 
 def test_several_modules_in_one_import_are_lazy(tmp_path: Path) -> None:
     cfg = read(tmp_path, "import lib_a.x, lib_b as b, os\ny = dict(t=lib_a.x.N, u=b.M)\n")
     assert cfg.to_dict() == {"y": {"t": "lib_a.x.N", "u": "lib_b.M"}}
+
+
+def test_configs_that_import_modules_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    text = """\
+        from mmengine.config import read_base
+        with read_base():
+            from .base import *
+        import os
+        x = os.path.join(math.__name__, 'b')
+        """
+    cfg = read(tmp_path, text, base="import math\ny = math.floor(1.5)\n")
+    for again in (copy.deepcopy(cfg), pickle.loads(pickle.dumps(cfg))):
+        assert again.to_dict() == {"y": 1, "x": "math/b"}
 
 
 def test_several_blocks_of_bases_are_read(tmp_path: Path) -> None:
