@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mm2pl.plan import RuntimePlan, Status
-from mm2pl.translate.report import Report, Rule, one_of
+from mm2pl.translate.report import Report, Rule, one_of, whole_number
 
 _SECTION = "read by its own section's rules"
 _LATER = "comes with a later release of mm2pl"
@@ -53,11 +53,56 @@ TOP_RULES = (
     Rule("strategy", Status.UNSUPPORTED, f"strategy {_LATER}"),
     Rule("efficient_conv_bn_eval", Status.UNSUPPORTED, _LATER),
 )
+_TYPE = Rule("type", Status.AS_IS, "found in its registry")
+_LOG = "LogProcessor's argument"
+SECTION_RULES = {
+    "env_cfg": (
+        Rule("cudnn_benchmark", Status.AS_IS, "torch.backends.cudnn.benchmark"),
+        Rule("mp_cfg", Status.AS_IS, "start method of workers, OpenCV's threads", one_of(dict)),
+        Rule("dist_cfg", Status.NO_EFFECT, "one process has no distributed backend"),
+        Rule("resource_limit", Status.AS_IS, "open files of the process", whole_number(1)),
+    ),
+    "randomness": (
+        Rule("seed", Status.AS_IS, "Python's, NumPy's and torch's seed", one_of(int)),
+        Rule("diff_rank_seed", Status.AS_IS, "adds the rank to the seed"),
+        Rule("deterministic", Status.AS_IS, "torch.use_deterministic_algorithms"),
+    ),
+    "log_processor": (
+        _TYPE,
+        *(
+            Rule(key, Status.AS_IS, _LOG)
+            for key in (
+                "window_size",
+                "by_epoch",
+                "custom_cfg",
+                "num_digits",
+                "log_with_hierarchy",
+                "mean_pattern",
+            )
+        ),
+    ),
+    "visualizer": (
+        _TYPE,
+        Rule("name", Status.AS_IS, "the visualizer's name"),
+        Rule("save_dir", Status.AS_IS, "where the backends write"),
+        Rule("vis_backends", Status.TRANSLATED, "what the Trainer's logger writes to"),
+    ),
+    "auto_scale_lr": (
+        Rule("enable", Status.AS_IS, "whether to scale"),
+        Rule("base_batch_size", Status.AS_IS, "the batch size that lr is meant for"),
+    ),
+}
+# Sections whose further keys are arguments of a class that a library may replace.
+_OPEN = ("log_processor", "visualizer")
 DEFAULT_ENV = {"dist_cfg": {"backend": "nccl"}}
 
 
 def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> RuntimePlan:
-    """Read the top level's own keys."""
+    """Read the top level's own keys and the small sections."""
+    for section, rules in SECTION_RULES.items():
+        rules_and_scope = (*rules, Rule("_scope_", Status.AS_IS, "the registry scope"))
+        open_ended = "an argument of its class" if section in _OPEN else ""
+        report.read(cfg.get(section), rules_and_scope, section, open_ended)
     launcher = cfg.get("launcher") or "none"
     if launcher != "none":
         report.unsupported(

@@ -126,3 +126,18 @@ def test_translating_needs_neither_torch_nor_lightning():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("section", "key_path", "status"),
+    [
+        ({"env_cfg": {"cudnn_benchmark": True}}, "env_cfg.cudnn_benchmark", Status.AS_IS),
+        ({"randomness": {"seed": 3}}, "randomness.seed", Status.AS_IS),
+        ({"randomness": {"sed": 3}}, "randomness.sed", Status.UNKNOWN),
+        ({"log_processor": {"window_size": 3}}, "log_processor.window_size", Status.AS_IS),
+        ({"visualizer": {"type": "V", "extra": 1}}, "visualizer.extra", Status.BY_CLASS),
+        ({"auto_scale_lr": {"enable": False}}, "auto_scale_lr.enable", Status.AS_IS),
+    ],
+)
+def test_the_keys_of_small_sections_have_notes(section, key_path, status):
+    assert note(translate(config(**section)), key_path).status is status
