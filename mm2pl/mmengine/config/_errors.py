@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from mm2pl.errors import (
     ConfigError,
@@ -65,21 +66,27 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def in_config(error: Exception, filename: str) -> Exception:
-    """Turn an error that the code of a config raised into one that says file and line."""
-    if isinstance(error, Mm2plError):
-        return error
+@contextmanager
+def running(filename: str) -> Iterator[None]:
+    """Turn errors that the code of a config raises into ones that say file and line."""
+    try:
+        yield
+    except Mm2plError:
+        raise
+    except Exception as error:
+        raise _in_config(error, filename) from error
+
+
+def _in_config(error: Exception, filename: str) -> ConfigError:
     line = None
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:
             line = trace.tb_lineno
         trace = trace.tb_next
-    found = kind_of(error)(
+    return kind_of(error)(
         f"the config raised {described(error)}", file=at(filename, line), hint=_hint(error)
     )
-    found.__cause__ = error
-    return found
 
 
 def _hint(error: Exception) -> str | None:

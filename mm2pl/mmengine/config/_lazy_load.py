@@ -17,8 +17,8 @@ from mm2pl.mmengine.config._errors import (
     ConfigImportError,
     ConfigParsingError,
     at,
-    in_config,
     missing_file,
+    running,
 )
 from mm2pl.mmengine.config._load import absolute, read
 from mm2pl.mmengine.config._merge import tree
@@ -73,10 +73,8 @@ def load_lazy(
             )
             imported |= names
         variables.update(_taken(base, loaded[base.module], filename))
-    try:
+    with running(filename):
         exec(program.code, variables)
-    except Exception as error:
-        raise in_config(error, filename) from error
     own = {key: value for key, value in variables.items() if not key.startswith("__")}
     return tree(own), imported
 

@@ -19,8 +19,8 @@ from mm2pl.mmengine.config._errors import (
     ConfigFileError,
     ConfigParsingError,
     at,
-    in_config,
     missing_file,
+    running,
 )
 from mm2pl.mmengine.config._lines import line_of
 from mm2pl.mmengine.config._merge import merge, scoped, substituted
@@ -177,10 +177,8 @@ def _load_python(
     source = _source.python_source(template.text, template.filename)
     names: Any = []
     if source.bases is not None:
-        try:
+        with running(template.filename):
             names = eval(source.bases, {"os": os, "osp": os.path, "__file__": template.filename})
-        except Exception as error:
-            raise in_config(error, template.filename) from error
     base, texts = _load_bases(names, template, options, chain, source.base_line)
     return run(source, base.values), base, texts
 
@@ -192,10 +190,8 @@ def run(source: _source.PythonSource, base: dict[str, Any]) -> dict[str, Any]:
         ConfigError: What the code raised, of the same kind.
     """
     variables: dict[str, Any] = {BASE_KEY: base, "__file__": source.filename}
-    try:
+    with running(source.filename):
         exec(source.code, variables)
-    except Exception as error:
-        raise in_config(error, source.filename) from error
     return {
         key: value
         for key, value in variables.items()

@@ -255,6 +255,7 @@ def test_an_error_of_the_config_reader_used_in_a_config_is_kept(tmp_path: Path) 
     error = failure(tmp_path, main__py=text)
     assert isinstance(error, ConfigFileNotFoundError)
     assert '"/nope/x.py" does not exist' in str(error)
+    assert error.__cause__ is not error
 
 
 def test_options_that_set_a_value_and_a_key_below_it_are_refused() -> None:
