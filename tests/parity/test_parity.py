@@ -36,10 +36,7 @@ REFERENCE_FAILS: dict[str, tuple[str | None, str]] = {
 }
 
 # Differences that are accepted, with the reason. Strict: one that is gone fails here.
-OWN_WORDS = "mm2pl words the warning about accumulation and BatchNorm in its own way"
 KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {
-    ("optimisation.accumulation", "log"): OWN_WORDS,
-    ("optimisation.accumulation_in_the_iteration_loop", "log"): OWN_WORDS,
     (
         "optimisation.one_cycle",
         "checkpoints",

@@ -21,6 +21,9 @@ _MASKS = [
     # The time columns of a line; their width follows the number.
     (r"\b(eta|data_time|time|memory): +[\d:., days]*\d", r"\1: <n>"),
     (r"0x[0-9a-f]{6,}", "<address>"),
+    # Sentences that mm2pl words in its own way, at the same place in the log.
+    (r"(Gradient accumulative may|gradients accumulate, but).*", "<accumulation and BatchNorm>"),
+    (r"(Resumed iteration number is not|training resumes at iter).*", "<resumes in a window>"),
 ]
 
 

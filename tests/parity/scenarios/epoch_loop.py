@@ -19,6 +19,12 @@ class StopAt(Hook):
         self.iteration = iteration
         self.point = point
 
+    def before_train(self, runner: Any) -> None:
+        self._stop("before_train", runner)
+
+    def before_train_epoch(self, runner: Any) -> None:
+        self._stop("before_train_epoch", runner)
+
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         self._stop("before_train_iter", runner)
 
@@ -103,6 +109,21 @@ def stopped_by_validation(case: Case) -> None:
 def stopped_before_validation(case: Case) -> None:
     hook = {"type": "StopAt", "iteration": 7, "point": "before_val"}
     case.train(custom_hooks=[hook], train_cfg={"by_epoch": True, "max_epochs": 5})
+
+
+def stopped_before_training(case: Case) -> None:
+    case.train(custom_hooks=[{"type": "StopAt", "iteration": 0, "point": "before_train"}])
+
+
+def stopped_before_an_epoch(case: Case) -> None:
+    hook = {"type": "StopAt", "iteration": 6, "point": "before_train_epoch"}
+    case.train(custom_hooks=[hook])
+
+
+def stopped_and_trained_again(case: Case) -> None:
+    """``stop_training`` stays set."""
+    runner = case.train(custom_hooks=[{"type": "StopAt", "iteration": 4}])
+    runner.train()
 
 
 def trained_twice(case: Case) -> None:

@@ -34,6 +34,9 @@ class StopIterationsAt(Hook):
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
 
+    def before_train_epoch(self, runner: Any) -> None:
+        runner.train_loop.stop_training = self.iteration < 0
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
@@ -102,6 +105,19 @@ def stopped_where_it_validates(case: Case) -> None:
 
 def stopped_at_the_first_step(case: Case) -> None:
     _train(case, custom_hooks=[{"type": "StopIterationsAt", "iteration": 0}])
+
+
+def stopped_before_the_first_step(case: Case) -> None:
+    _train(case, custom_hooks=[{"type": "StopIterationsAt", "iteration": -1}])
+
+
+def trained_twice(case: Case) -> None:
+    _train(case, train_cfg=_loop(max_iters=4)).train()
+
+
+def stopped_and_trained_again(case: Case) -> None:
+    """``before_train_epoch`` of the hook resets ``stop_training``: the run goes on."""
+    _train(case, custom_hooks=[{"type": "StopIterationsAt", "iteration": 6}]).train()
 
 
 def swapped_loader(case: Case) -> None:

@@ -37,6 +37,12 @@ def accumulation_in_the_iteration_loop(case: Case) -> None:
     )
 
 
+def resumed_inside_an_accumulation_window(case: Case) -> None:
+    section = {"optimizer": SGD, "accumulative_counts": 4}
+    case.train(optim_wrapper=section, train_cfg=SHORT)
+    case.train(optim_wrapper=section, resume=True)
+
+
 def parameter_groups(case: Case) -> None:
     paramwise = {
         "norm_decay_mult": 0.0,
