@@ -1,6 +1,6 @@
 model = dict(
     type="DigitsNet",
-    channels=(32, 64, 64),
+    channels=(16, 32, 64),
     num_classes=10,
     data_preprocessor=dict(type="ImgDataPreprocessor", mean=[4.88], std=[6.02]),
     init_cfg=[

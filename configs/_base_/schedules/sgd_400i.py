@@ -1,6 +1,6 @@
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [

@@ -25,6 +25,10 @@ def test_initializers_describe_themselves_in_the_same_words(both: Any) -> None:
     both.assert_same("initializer_descriptions")
 
 
+def test_pretrained_weights_are_loaded_last_and_alike(both: Any) -> None:
+    both.assert_same("pretrained")
+
+
 def test_init_cfg_is_not_changed() -> None:
     cfg = dict(type="Constant", val=1, layer="Linear", override=dict(name="1"))
     before = repr(cfg)

@@ -208,3 +208,31 @@ def case_containers():
     empty = [M.Sequential(), M.ModuleList(), M.ModuleDict()]
     named = M.ModuleDict([("x", nn.ReLU())])
     return [repr(seq), repr(seq[:1]), len(seq), [repr(each) for each in empty], list(named)]
+
+
+class Whole(M.BaseModule):
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.backbone = Inner()
+        self.head = nn.Linear(2, 2)
+
+
+def case_pretrained():
+    """Weights from a checkpoint win over other initialisers, and may be a part of the file's."""
+    torch.manual_seed(9)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "weights.pth"))
+        torch.save(dict(state_dict=Whole().state_dict(), meta={}), path)
+        cfg = dict(type="Pretrained", checkpoint=path)
+        modules = [
+            Whole(cfg),
+            Whole([cfg, dict(type="Constant", val=2, layer="Linear")]),
+            Inner(dict(prefix="backbone.", **cfg)),
+            M.ModuleList([nn.Linear(2, 2)], init_cfg=cfg),
+        ]
+        results = []
+        for module in modules:
+            module.init_weights()
+            results.append(state(module))
+        missing = Whole(dict(type="Pretrained", checkpoint=f"{folder}/none.pth"))
+        return [results, outcome(missing.init_weights)]
