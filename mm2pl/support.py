@@ -46,5 +46,5 @@ def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:
     return _Meta(
         name.rsplit(".", 1)[-1],
         (),
-        {"__doc__": str(marker.error()), "__new__": _refuse},
+        {"__doc__": str(marker.error()), "__new__": _refuse, "__marker__": marker},
     )

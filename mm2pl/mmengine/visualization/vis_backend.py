@@ -288,6 +288,7 @@ def _later(name: str) -> type[BaseVisBackend]:
 
     members = {
         "__doc__": str(marker.error()),
+        "__marker__": marker,
         "__module__": __name__,
         "__init__": refuse,
         "experiment": None,

@@ -1,0 +1,209 @@
+"""Writes compat_matrix.md from the rows that the code itself uses.
+
+python tools/compat_matrix.py           write the file
+python tools/compat_matrix.py --check   exit with 1 and show the difference if it is stale
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mm2pl import mmengine
+from mm2pl.mmengine import registry
+from mm2pl.plan import Status
+from mm2pl.support import MARKERS, Marker
+from mm2pl.translate.data import LOADER_RULES
+from mm2pl.translate.hooks import DEFAULT_HOOKS
+from mm2pl.translate.loops import EVAL_RULES, TRAIN_RULES
+from mm2pl.translate.optim import WRAPPER_RULES
+from mm2pl.translate.report import Rule
+from mm2pl.translate.runtime import SECTION_RULES, TOP_RULES
+
+FILE = Path(__file__).parents[1] / "compat_matrix.md"
+OURS = mmengine.__name__
+Row = tuple[str, str, str]
+
+INTRODUCTION = """\
+# What of MMEngine 0.10.7 works here
+
+Written by `make matrix` from the rows that the code itself reads configs by, from the classes in
+its registries and from its marks for what is unsupported; a test fails when this file is stale.
+
+| status | meaning |
+|---|---|
+| as is | does what it does in MMEngine |
+| translated | something of Lightning's does it, with the same result |
+| approximated | does nearly the same; the row says what differs |
+| no effect | is read and changes nothing here; the row says why |
+| decided by its class | is handed to the class that `type` names |
+| unsupported | using it raises an error with this reason |
+
+Smaller differences, in things that are supported: [docs/differences.md](docs/differences.md).
+"""
+
+# Modules of MMEngine without a counterpart; a test compares them with MMEngine's own.
+MISSING_MODULES = {
+    "mmengine._strategy": "strategies are Lightning's; FSDP comes with a later release",
+    "mmengine.analysis": "counting of operations and parameters comes with a later release",
+    "mmengine.hub": "configs and models by name come with a later release",
+    "mmengine.infer": "inferencers come with a later release",
+    "mmengine.testing": "helpers for OpenMMLab's own tests",
+}
+
+
+def generate() -> str:
+    """Return the text of compat_matrix.md."""
+    modules = list(_modules())
+    parts = [INTRODUCTION, "\n## Config keys\n"]
+    for title, rules in _sections():
+        parts += [f"\n### {title}\n\n", _table("key", map(_rule_row, rules))]
+    parts += ["\n### `default_hooks`\n\n", _table("key", _default_hook_rows())]
+    parts.append("\n## Classes that a config names by `type`\n\nOptimizers are torch's own.\n")
+    for name, members in _registries():
+        rows = [_class_row(key, members[key]) for key in members]
+        parts += [f"\n### `{name}`\n\n", _table("type", rows)]
+    parts.append("\n## Modules and public names\n\n")
+    parts.append(_table("module", [*_module_rows(modules), *_missing_rows()]))
+    parts.append("\n### Unsupported names\n\n")
+    parts.append(_table("names", _unsupported_rows()))
+    return "".join(parts)
+
+
+def _sections() -> Iterator[tuple[str, Iterable[Rule]]]:
+    yield "Top level", TOP_RULES
+    for loop, rules in TRAIN_RULES.items():
+        yield f"`train_cfg` of {loop}", rules
+    yield "`val_cfg` and `test_cfg`", EVAL_RULES
+    yield "`train_dataloader`, `val_dataloader` and `test_dataloader`", LOADER_RULES
+    yield "`optim_wrapper`", WRAPPER_RULES
+    for section, section_rules in SECTION_RULES.items():
+        yield f"`{section}`", section_rules
+
+
+def _rule_row(rule: Rule) -> Row:
+    return f"`{rule.key}`", rule.status.value, rule.text
+
+
+def _default_hook_rows() -> Iterator[Row]:
+    for name, hook in DEFAULT_HOOKS.items():
+        options = ", ".join(f"{key}={value!r}" for key, value in hook.items() if key != "type")
+        text = f"{hook['type']}({options})" if options else hook["type"]
+        yield f"`{name}`", Status.TRANSLATED.value, f"{text}, unless the config says otherwise"
+
+
+def _registries() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each root registry that mm2pl itself fills, with those entries.
+
+    Other entries (torch's optimizers, optional packages' ones) depend on what is installed.
+    """
+    for name, root in sorted(vars(registry).items()):
+        if isinstance(root, registry.Registry):
+            own = {key: kind for key, kind in root.module_dict.items() if _is_ours(kind)}
+            if own:
+                yield name, own
+
+
+def _is_ours(kind: Any) -> bool:
+    return _marker(kind) is not None or str(kind.__module__).startswith("mm2pl.")
+
+
+def _marker(value: Any) -> Marker | None:
+    return getattr(value, "__marker__", None)
+
+
+def _class_row(name: str, kind: Any) -> Row:
+    marker = _marker(kind)
+    if marker is not None:
+        return f"`{name}`", Status.UNSUPPORTED.value, _why(marker)
+    status = Status.TRANSLATED if kind in _driven_by_lightning() else Status.AS_IS
+    return f"`{name}`", status.value, _summary(kind)
+
+
+def _summary(kind: Any) -> str:
+    """Return the first sentence of a docstring, in Markdown."""
+    first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
+    first = re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", first).replace("``", "`")
+    return re.split(r"(?<=[\w`)])\.(?: |$)", first)[0]
+
+
+def _driven_by_lightning() -> tuple[Any, ...]:
+    loops, wrappers = registry.LOOPS, registry.OPTIM_WRAPPERS
+    runners = registry.RUNNERS
+    return (*loops.module_dict.values(), *wrappers.module_dict.values(), runners.get("Runner"))
+
+
+def _why(marker: Marker) -> str:
+    return f"{marker.reason} (hint: {marker.hint.rstrip('.')})" if marker.hint else marker.reason
+
+
+def _modules() -> Iterator[ModuleType]:
+    """Import and yield every public module of our MMEngine surface."""
+    for found in pkgutil.walk_packages(mmengine.__path__, f"{OURS}."):
+        module = importlib.import_module(found.name)
+        if not any(part.startswith("_") for part in found.name.split(".")):
+            yield module
+
+
+def _public_name(module: ModuleType) -> str:
+    return module.__name__.removeprefix("mm2pl.")
+
+
+def _module_rows(modules: list[ModuleType]) -> Iterator[Row]:
+    """Count names by package: those that the packages' ``__all__`` list."""
+    for module in modules:
+        names = getattr(module, "__all__", None)
+        if not names or not hasattr(module, "__path__"):
+            continue
+        refused = sum(_marker(getattr(module, name)) is not None for name in names)
+        status = Status.AS_IS if refused < len(names) else Status.UNSUPPORTED
+        text = f"{len(names)} public names" + (f", {refused} unsupported" if refused else "")
+        yield f"`{_public_name(module)}`", status.value, text
+
+
+def _missing_rows() -> Iterator[Row]:
+    for name, reason in MISSING_MODULES.items():
+        yield f"`{name}`", Status.UNSUPPORTED.value, reason
+
+
+def _unsupported_rows() -> Iterator[Row]:
+    """Yield what is marked, names with the same reason in one row."""
+    by_reason: dict[str, list[str]] = {}
+    for name in sorted(MARKERS):
+        by_reason.setdefault(_why(MARKERS[name]), []).append(f"`{name}`")
+    for reason, names in by_reason.items():
+        yield ", ".join(names), Status.UNSUPPORTED.value, reason
+
+
+def _table(first: str, rows: Iterable[Row]) -> str:
+    lines = [f"| {first} | status | what it becomes, or why not |", "|---|---|---|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str], file: Path = FILE) -> int:
+    """Write or check the file; return the exit status."""
+    text = generate()
+    if arguments != ["--check"]:
+        file.write_text(text)
+        return 0
+    old = file.read_text() if file.exists() else ""
+    changes = difflib.unified_diff(
+        old.splitlines(), text.splitlines(), str(file), "generated", lineterm="", n=0
+    )
+    lines = list(changes)
+    if lines:
+        print("\n".join(lines), f"\n{file.name} is stale: run `make matrix`")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
