@@ -65,7 +65,16 @@ def _nothing_leaks() -> Iterator[None]:
     for name, look in _LOOKS.items():
         leaks += _differences(name, before[name], look())
     if leaks:
+        _forget_singletons(before["singletons"])  # the next test is not to suffer
         pytest.fail("the test leaks state:\n  " + "\n  ".join(leaks), pytrace=False)
+
+
+@pytest.fixture
+def fresh_singletons() -> Iterator[None]:
+    """For tests that make loggers, message hubs, visualizers, runners: forget them afterwards."""
+    before = _singletons()
+    yield
+    _forget_singletons(before)
 
 
 def _threads() -> dict[str, Any]:
@@ -124,17 +133,33 @@ _TORCH_DEFAULTS = {
 
 def _singletons() -> dict[str, Any]:
     """Return the instances of every ManagerMixin class: loggers, message hubs, visualizers ..."""
-    module = sys.modules.get("mm2pl.mmengine.utils.manager")
-    if module is None or not hasattr(module, "ManagerMixin"):
-        return {}
-    kinds = list(module.ManagerMixin.__subclasses__())
-    for kind in kinds:  # grows while it is read: subclasses of subclasses
-        kinds += kind.__subclasses__()
     return {
-        f"{kind.__name__}.get_instance({name!r})": id(instance)
-        for kind in kinds
+        _instance_key(kind, name): id(instance)
+        for kind in _manager_classes()
         for name, instance in list(kind._instance_dict.items())
     }
+
+
+def _forget_singletons(before: dict[str, Any]) -> None:
+    """Drop the instances made since ``before``; close the files of loggers among them."""
+    for kind in _manager_classes():
+        for name, instance in list(kind._instance_dict.items()):
+            if _instance_key(kind, name) not in before:
+                del kind._instance_dict[name]
+                for handler in getattr(instance, "handlers", ()):
+                    handler.close()
+
+
+def _instance_key(kind: Any, name: str) -> str:
+    return f"{kind.__name__}.get_instance({name!r})"
+
+
+def _manager_classes() -> list[Any]:
+    module = sys.modules.get("mm2pl.mmengine.utils.manager")
+    kinds: list[Any] = [] if module is None else list(module.ManagerMixin.__subclasses__())
+    for kind in kinds:  # grows while it is read: subclasses of subclasses
+        kinds += kind.__subclasses__()
+    return kinds
 
 
 def _registries() -> dict[str, Any]:

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, str | None]] = {
         "registries: added model: child registry 'left'",
     ),
     "alias": ("mm2pl.install_as_mmengine()", "import finders changed"),
+    "singleton_forgotten": ("assert not MessageHub.check_instance_created('left')", None),
     "tidy": (
         "thread = threading.Thread(target=time.sleep, args=(0.1,)); thread.start(); torch.rand(1)",
         None,
@@ -69,6 +70,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_leak_fails_the_test_that_leaked(name: str, report: str) -> None:
     expected = CASES[name][1]
     failed = re.search(rf"ERROR at teardown of test_{name} _.*?(?=\n___|\n===)", report, re.DOTALL)
+    assert f"PASSED test_cases.py::test_{name}\n" in report, report
     if expected is None:
         assert failed is None, report
     else:
