@@ -88,6 +88,7 @@ class _Recorder(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         details = {
             "training": model.training,
+            "gradients": torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
             "weights": digest(dict(model.state_dict())),
             "stage": runner.message_hub.runtime_info.get("loop_stage"),
         }
