@@ -17,6 +17,12 @@ from tools import reference as reference_tool
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
+# Scenarios that leave a checkpoint for the other engine.
+EXCHANGED = (
+    "runtime.resumed_from_the_other_engine",
+    "runtime.resumed_one_cycle_from_the_other_engine",
+)
+
 
 def scenario_names() -> list[str]:
     """Return ``file.function`` of every scenario, without importing them."""
@@ -52,21 +58,33 @@ class Reports:
 
 
 def run_both(folder: Path, scenarios: list[str]) -> None:
+    """Run scenarios with MMEngine, with mm2pl, and those of EXCHANGED with MMEngine once more."""
     reference_tool.install()
-    quiet = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environments = {
-        "mmengine": {**reference_tool.environment(), **quiet},
-        "mm2pl": {**os.environ, "PYTHONPATH": str(ROOT), **quiet},
+    (folder / "exchange").mkdir(exist_ok=True)
+    # One after the other: each uses all cores, and the later one reads what the earlier one left.
+    _run("mmengine", folder / "mmengine", scenarios)
+    _run("mm2pl", folder / "mm2pl", scenarios)
+    again = [name for name in scenarios if name in EXCHANGED]
+    if again:
+        _run("mmengine", folder / "mmengine_after_mm2pl", again)
+
+
+def _run(engine: str, output: Path, scenarios: list[str]) -> None:
+    ours = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **(reference_tool.environment() if engine == "mmengine" else ours),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PARITY_EXCHANGE": str(output.parent / "exchange"),
     }
-    for engine, environment in environments.items():  # one after the other: each uses all cores
-        command = [sys.executable, HERE / "harness/drive.py", engine, folder / engine, *scenarios]
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if done.returncode:
-            pytest.fail(f"the scenarios do not run with {engine}:\n{done.stdout}")
+    command = [sys.executable, HERE / "harness/drive.py", engine, output, *scenarios]
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=output.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(f"the scenarios do not run with {engine}:\n{done.stdout}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.parity.compare import first_difference
-from tests.parity.reports import Reports, scenario_names
+from tests.parity.reports import EXCHANGED, Reports, scenario_names
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +80,17 @@ def test_mm2pl_works_where_mmengine_fails(
     ours = reports("mm2pl", scenario)
     assert ours["error"] is None, reports.output("mm2pl", scenario)
     difference = first_difference(ours[aspect], reports("mmengine", twin[0])[aspect])
+    assert difference is None, f"{scenario}: {aspect}{difference}"
+
+
+@pytest.mark.parametrize("scenario", EXCHANGED)
+@pytest.mark.parametrize("aspect", ["trace", "scalars", "weights"])
+def test_mmengine_goes_on_from_a_checkpoint_of_mm2pl(
+    scenario: str, aspect: str, reports: Reports
+) -> None:
+    again = reports("mmengine_after_mm2pl", scenario)
+    assert again["error"] is None, reports.output("mmengine_after_mm2pl", scenario)
+    difference = first_difference(again[aspect], reports("mmengine", scenario)[aspect])
     assert difference is None, f"{scenario}: {aspect}{difference}"
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+import mmengine
 import toys  # noqa: F401  (registers the toys)
 from mmengine.runner import Runner
 from tracing import HISTORY, digest, exact, tracers
+
+EXCHANGE = Path(os.environ["PARITY_EXCHANGE"]) if "PARITY_EXCHANGE" in os.environ else None
 
 
 def loader(dataset: str = "ToyDataset", **options: Any) -> dict[str, Any]:
@@ -77,6 +82,18 @@ class Case:
         runner = self.runner(**changes)
         runner.train()
         return runner
+
+    def exchange(self, checkpoint: str) -> Path:
+        """Leave a checkpoint for the other engine; return a copy of the other's, or of this one.
+
+        The engines run one after the other: the first finds nothing from the other.
+        """
+        engine = Path(mmengine.__file__).parts[-3]
+        folder = self.work_dir.parent if EXCHANGE is None else EXCHANGE
+        shutil.copy(self.work_dir / checkpoint, folder / f"{engine}_{checkpoint}")
+        found = sorted(folder.glob(f"*_{checkpoint}"))
+        others = [path for path in found if not path.name.startswith(f"{engine}_")]
+        return Path(shutil.copy((others or found)[0], self.work_dir / "exchanged.pth"))
 
     def note(self, *values: Any) -> None:
         """Compare these values too."""

@@ -17,6 +17,9 @@ CHECKPOINT_KEYS = ("state_dict", "optimizer", "param_schedulers")
 NOISE = '"(FileClient|HardDiskBackend)" (will be|is the alias)'
 
 _MASKS = [
+    # Of the run that wrote a checkpoint which this one went on from.
+    (r"\d{8}_\d{6}", "<another run>"),
+    (r"/\S*/tmp\w+/work\b", "<another work_dir>"),
     (r"tfevents\.[^\s]+", "tfevents"),
     # The time columns of a line; their width follows the number.
     (r"\b(eta|data_time|time|memory): +[\d:., days]*\d", r"\1: <n>"),
@@ -106,7 +109,9 @@ def _message_hub(state: Any, mask: Masks) -> Any:
     if state is None:
         return None
     scalars = without_times(state["log_scalars"])
-    info = {k: v for k, v in state["runtime_info"].items() if k not in ("cfg", "eta")}
+    # The name is that of the run before, if this one went on from its checkpoint.
+    left_out = ("cfg", "eta", "experiment_name")
+    info = {k: v for k, v in state["runtime_info"].items() if k not in left_out}
     return {
         "log_scalars": {k: digest([list(b.data[0]), list(b.data[1])]) for k, b in scalars.items()},
         "runtime_info": json.loads(mask(json.dumps(exact(info), sort_keys=True))),

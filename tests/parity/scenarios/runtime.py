@@ -144,6 +144,24 @@ def resumed_by_hand(case: Case) -> None:
     runner.train()
 
 
+def resumed_from_the_other_engine(case: Case) -> None:
+    """Each engine goes on from the other's checkpoint as from its own."""
+    changes: dict[str, Any] = {
+        "param_scheduler": [WARMUP, STEPS],
+        "optim_wrapper": {"optimizer": {"type": "AdamW", "lr": 0.01}},
+    }
+    case.train(**changes)
+    case.train(**changes, resume=True, load_from=str(case.exchange("epoch_2.pth")))
+
+
+def resumed_one_cycle_from_the_other_engine(case: Case) -> None:
+    """MMEngine pickles a function into the state of this schedule."""
+    cycle = {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 18, "by_epoch": False}
+    case.train(param_scheduler=cycle)
+    start = case.exchange("epoch_1.pth")
+    case.train(param_scheduler=cycle, resume=True, load_from=str(start))
+
+
 def objects_instead_of_configs(case: Case) -> None:
     """Model, loaders, optimizer, schedulers, evaluator and hooks as objects."""
     model = ToyModel()
