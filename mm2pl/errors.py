@@ -91,6 +91,14 @@ class ConfigKeyError(ConfigError, KeyError):
     """A key or a registered name is missing (a ``KeyError`` too, as in MMEngine)."""
 
 
+class ConfigAssertionError(ConfigError, AssertionError):
+    """A value in a config is wrong, where MMEngine has an ``assert`` that user code may catch."""
+
+
+class ConfigTypeAssertionError(ConfigTypeError, AssertionError):
+    """A wrong type; MMEngine raises ``TypeError`` for some arguments and asserts others."""
+
+
 class UnsupportedError(Mm2plError, NotImplementedError):
     """MMEngine has this, mm2pl does not (yet); the message says why."""
 
@@ -105,8 +113,20 @@ class DataError(Mm2plError, ValueError):
     """A dataset or a batch cannot be used."""
 
 
+class DataAssertionError(DataError, AssertionError):
+    """A dataset or a batch cannot be used, where MMEngine asserts that it can."""
+
+
+class DataKeyError(DataError, KeyError):
+    """A batch lacks a key (a ``KeyError`` too, as in MMEngine)."""
+
+
 class ModelError(Mm2plError, TypeError):
     """A model does not follow the contract of its interface."""
+
+
+class ModelAssertionError(ModelError, AssertionError):
+    """A model, or another part of the run, breaks a contract, where MMEngine asserts it."""
 
 
 class CheckpointError(Mm2plError, RuntimeError):

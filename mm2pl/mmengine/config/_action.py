@@ -7,7 +7,7 @@ from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mm2pl.mmengine.config._errors import ConfigAssertionError
+from mm2pl.errors import ConfigAssertionError
 
 _WORDS = {"true": True, "false": False}
 

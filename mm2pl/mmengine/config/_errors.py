@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from mm2pl.errors import (
+    ConfigAssertionError,
     ConfigError,
     ConfigFileNotFoundError,
     ConfigKeyError,
@@ -35,10 +36,6 @@ class ConfigAttributeError(ConfigError, AttributeError):
 
 class ConfigNameError(ConfigError, NameError):
     """The code of a config reads a name that does not exist."""
-
-
-class ConfigAssertionError(ConfigError, AssertionError):
-    """An assertion in a config, or one that MMEngine makes about it, does not hold."""
 
 
 # A KeyError is also a LookupError and so on: the first that fits counts.

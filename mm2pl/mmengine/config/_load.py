@@ -362,6 +362,6 @@ def log(message: str) -> None:
     """Log, with MMEngine's logger only if something uses it already: importing it is slow."""
     ours = sys.modules.get("mm2pl.mmengine.logging")
     if ours is not None and hasattr(ours, "print_log"):
-        ours.printlog(message, logger="current")
+        ours.print_log(message, logger="current")
     else:
         logging.getLogger("mm2pl").info(message)

@@ -8,9 +8,8 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import Any
 
-from mm2pl.errors import ConfigKeyError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigKeyError, nearest
 from mm2pl.mmengine.config._errors import (
-    ConfigAssertionError,
     ConfigImportError,
     ConfigParsingError,
     missing_file,

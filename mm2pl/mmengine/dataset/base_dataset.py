@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from mm2pl.errors import ConfigTypeError, DataError, UnsupportedError
+from mm2pl.errors import ConfigTypeError, DataAssertionError, DataError, UnsupportedError
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.fileio import join_path, list_from_file, load
 from mm2pl.mmengine.logging import print_log
@@ -33,11 +33,7 @@ class _DataTypeError(DataError, TypeError):
     """Annotations or arguments of a dataset have the wrong type."""
 
 
-class _PrefixError(DataError, AssertionError):
-    """An annotation lacks a key of ``data_prefix``."""
-
-
-class _IndicesError(DataError, AssertionError, IndexError):
+class _IndicesError(DataAssertionError, IndexError):
     """A subset reaches outside of its dataset."""
 
 
@@ -223,7 +219,7 @@ class BaseDataset(Dataset[Any]):
         """
         for key, prefix in self.data_prefix.items():
             if key not in raw_data_info:
-                raise _PrefixError(
+                raise DataAssertionError(
                     f"raw_data_info: {raw_data_info} does not contain prefix key {key}, "
                     "please check your data_prefix.",
                     file=self.ann_file,

@@ -6,15 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import Any
 
-from mm2pl.errors import ConfigError, DataError
+from mm2pl.errors import ConfigError, DataAssertionError
 from mm2pl.mmengine.dataset import pseudo_collate
 from mm2pl.mmengine.evaluator.metric import BaseMetric
 from mm2pl.mmengine.registry import EVALUATOR, METRICS
 from mm2pl.mmengine.structures import BaseDataElement
-
-
-class _LengthError(DataError, AssertionError):
-    """Predictions and data do not belong together."""
 
 
 @EVALUATOR.register_module()
@@ -95,7 +91,7 @@ class Evaluator:
             DataError: The two have different lengths.
         """
         if data is not None and len(data_samples) != len(data):
-            raise _LengthError(
+            raise DataAssertionError(
                 "data_samples and data should have the same length, but got data_samples length: "
                 f"{len(data_samples)} data length: {len(data)}"
             )

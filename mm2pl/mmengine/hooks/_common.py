@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mm2pl.errors import ConfigError, ModelError
+from mm2pl.errors import ConfigError
 from mm2pl.mmengine.fileio import FileClient, get_file_backend
 from mm2pl.mmengine.logging import print_log
 
@@ -30,10 +30,6 @@ BETTER: dict[str, Callable[[Any, Any], bool]] = {
     "greater": lambda new, old: bool(new > old),
     "less": lambda new, old: bool(new < old),
 }
-
-
-class ContractError(ModelError, AssertionError):
-    """A part of the runner is not what a hook relies on (an ``AssertionError`` in MMEngine)."""
 
 
 def trains(runner: Any) -> bool:

@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from mm2pl.errors import ConfigKeyError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigKeyError, ConfigTypeAssertionError, nearest
 from mm2pl.mmengine.dist import is_main_process, master_only
 from mm2pl.mmengine.hooks._common import (
     BETTER,
@@ -25,13 +25,6 @@ from mm2pl.mmengine.hooks._common import (
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import HOOKS
-
-
-class _ArgumentError(ConfigTypeError, AssertionError):
-    """An argument is wrong; for some MMEngine raises a TypeError, for others asserts."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(f'"{name}" {message}', key_path=f"default_hooks.checkpoint.{name}")
 
 
 @HOOKS.register_module()
@@ -101,7 +94,7 @@ class CheckpointHook(Hook):
     ) -> None:
         check_storage_args(file_client_args, backend_args)
         if save_begin < 0:
-            raise _ArgumentError("save_begin", f"should not be less than 0, but got {save_begin}")
+            raise _wrong("save_begin", f"should not be less than 0, but got {save_begin}")
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -130,9 +123,9 @@ class CheckpointHook(Hook):
         if metrics is None:
             return
         if "auto" in metrics and len(metrics) > 1:
-            raise _ArgumentError("save_best", 'cannot hold other metrics beside "auto"')
+            raise _wrong("save_best", 'cannot hold other metrics beside "auto"')
         if rules is not None and len(rules) not in (1, len(metrics)):
-            raise _ArgumentError(
+            raise _wrong(
                 "rule", f"must have 1 entry or one for each of save_best, but has {len(rules)}"
             )
         self.is_better_than: dict[str, Callable[[Any, Any], bool]] = {}
@@ -158,7 +151,7 @@ class CheckpointHook(Hook):
         if rule is not None and rule not in self.rule_map:
             raise ConfigKeyError(
                 f"rule must be greater, less or None, but got {rule}.",
-                key_path="default_hooks.checkpoint.rule",
+                key_path="rule",
             )
         return rule
 
@@ -380,6 +373,10 @@ class CheckpointHook(Hook):
             self.best_ckpt_path_dict[metric] = path
 
 
+def _wrong(name: str, message: str) -> ConfigTypeAssertionError:
+    return ConfigTypeAssertionError(f'"{name}" {message}', key_path=name)
+
+
 def _strings(name: str, value: object) -> list[str] | None:
     """Return an argument that is None, a string or several different ones, as a list."""
     if value is None:
@@ -388,7 +385,7 @@ def _strings(name: str, value: object) -> list[str] | None:
         return [value]
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         kind = "a sequence" if name.endswith("_keys") else "list"
-        raise _ArgumentError(name, f"should be a str or {kind} of str or None, but got {value!r}")
+        raise _wrong(name, f"should be a str or {kind} of str or None, but got {value!r}")
     if name in ("save_best", "published_keys") and len(set(value)) != len(value):
-        raise _ArgumentError(name, f"holds an element twice: {value}")
+        raise _wrong(name, f"holds an element twice: {value}")
     return list(value)

@@ -6,12 +6,11 @@ import warnings
 from math import inf, isfinite
 from typing import Any
 
-from mm2pl.errors import ConfigError, Mm2plError
+from mm2pl.errors import ConfigError, Mm2plError, ModelAssertionError
 from mm2pl.mmengine.hooks._common import (
     BETTER,
     GREATER_KEYS,
     LESS_KEYS,
-    ContractError,
     infer_rule,
     trains,
 )
@@ -98,7 +97,7 @@ class EarlyStoppingHook(Hook):
     def before_run(self, runner: Any) -> None:
         """Check that the training loop, where there is one, can be stopped."""
         if trains(runner) and not hasattr(runner.train_loop, "stop_training"):
-            raise ContractError(
+            raise ModelAssertionError(
                 f"{type(runner.train_loop).__name__} has no attribute `stop_training`, which "
                 "EarlyStoppingHook sets",
                 key_path="train_cfg.type",

@@ -60,14 +60,14 @@ class LoggerHook(Hook):
         elif file_client_args is not None:
             raise ConfigError(
                 'file_client_args should be "None" when `out_dir` is not specified.',
-                key_path="default_hooks.logger.file_client_args",
+                key_path="file_client_args",
             )
         _check_type("keep_local", keep_local, bool, "a boolean")
         check_storage_args(file_client_args, backend_args)
         if not isinstance(out_suffix, str) and not is_seq_of(out_suffix, str):
             raise ConfigTypeError(
                 f"out_suffix should be a string or a sequence of string, but got {out_suffix!r}",
-                key_path="default_hooks.logger.out_suffix",
+                key_path="out_suffix",
             )
         self.interval = interval
         self.ignore_last = ignore_last
@@ -203,7 +203,7 @@ def _check_type(name: str, value: object, kinds: type | tuple[type, ...], descri
     if not isinstance(value, kinds):
         raise ConfigTypeError(
             f"{name} must be {description}, but got {value!r}",
-            key_path=f"default_hooks.logger.{name}",
+            key_path=name,
         )
 
 
@@ -212,5 +212,5 @@ def _check_positive(name: str, value: int) -> None:
     if value <= 0:
         raise ConfigError(
             f"{name} must be greater than 0, but got {value}",
-            key_path=f"default_hooks.logger.{name}",
+            key_path=name,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mm2pl.mmengine.hooks._common import ContractError
+from mm2pl.errors import ModelAssertionError
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.utils import get_git_hash
@@ -70,7 +70,7 @@ class RuntimeInfoHook(Hook):
         hub.update_info("iter", runner.iter)
         rates = runner.optim_wrapper.get_lr()
         if not isinstance(rates, dict):
-            raise ContractError(
+            raise ModelAssertionError(
                 "`runner.optim_wrapper.get_lr()` should return a dict of learning rates, "
                 f"but got {type(rates)}",
                 hint="The optimizer constructor should return an OptimWrapper or OptimWrapperDict.",

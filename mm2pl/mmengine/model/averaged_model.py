@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mm2pl.errors import ConfigError
+from mm2pl.errors import ConfigAssertionError
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import MODELS
 
@@ -112,7 +112,9 @@ class ExponentialMovingAverage(BaseAveragedModel):
     ) -> None:
         super().__init__(model, interval, device, update_buffers)
         if not 0.0 < momentum < 1.0:
-            raise ConfigError(f"momentum must lie between 0 and 1 (both excluded), got {momentum}")
+            raise ConfigAssertionError(
+                f"momentum must lie between 0 and 1 (both excluded), got {momentum}"
+            )
         if momentum > 0.5:
             print_log(
                 f"EMA's momentum is the share of the new weights and usually small, got {momentum}",
@@ -153,7 +155,7 @@ class MomentumAnnealingEMA(ExponentialMovingAverage):
     ) -> None:
         super().__init__(model, momentum, interval, device, update_buffers)
         if gamma <= 0:
-            raise ConfigError(f"gamma must be greater than 0, got {gamma}")
+            raise ConfigAssertionError(f"gamma must be greater than 0, got {gamma}")
         self.gamma = gamma
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: Tensor) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from mm2pl.errors import ConfigKeyError, ConfigTypeError
+from mm2pl.errors import ConfigKeyError, ConfigTypeAssertionError
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.logging import MMLogger, print_log
 from mm2pl.mmengine.model.weight_init import PretrainedInit, initialize, update_init_info
@@ -106,7 +106,7 @@ class BaseModule(nn.Module, metaclass=ABCMeta):
         # An empty dict or list, like None, asks for nothing.
         for cfg in cfgs if self.init_cfg and cfgs else ():
             if not isinstance(cfg, dict):
-                raise ConfigTypeError(
+                raise ConfigTypeAssertionError(
                     f"init_cfg of {type(self).__name__} must hold dicts, got {cfg!r}"
                 )
             if "type" not in cfg:

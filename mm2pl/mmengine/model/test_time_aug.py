@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from mm2pl.errors import ConfigTypeError, ModelError
+from mm2pl.errors import ConfigTypeError, ModelAssertionError, ModelError
 from mm2pl.mmengine.model.base_model import BaseModel
 from mm2pl.mmengine.registry import MODELS
 
@@ -38,10 +38,10 @@ class BaseTTAModel(BaseModel):
         if not isinstance(module, nn.Module):
             raise ConfigTypeError(
                 f"{type(self).__name__} wraps a module or its config, got {type(module).__name__}",
-                key_path="tta_model.module",
+                key_path="module",
             )
         if not hasattr(module, "test_step"):
-            raise ModelError(
+            raise ModelAssertionError(
                 f"{type(module).__name__} needs a `test_step` for test-time augmentation"
             )
         self.module: Any = module

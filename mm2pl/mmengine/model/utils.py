@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
-from mm2pl.errors import ConfigError, DataError, ModelError
+from mm2pl.errors import ConfigError, DataAssertionError, ModelAssertionError
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.utils.dl_utils import mmcv_full_available
 
 
 def stack_batch(
-    tensor_list: list[Tensor], pad_size_divisor: int = 1, pad_value: float = 0
+    tensor_list: list[Tensor], pad_size_divisor: float = 1, pad_value: float = 0
 ) -> Tensor:
     """Stack tensors of differing sizes, padded at the end of each dimension but the first.
 
@@ -34,14 +34,19 @@ def stack_batch(
         DataError: It is empty, or the ranks differ.
     """
     if not isinstance(tensor_list, list):
-        raise ModelError(f"stack_batch needs a list of tensors, got {type(tensor_list).__name__}")
+        raise ModelAssertionError(
+            f"stack_batch needs a list of tensors, got {type(tensor_list).__name__}"
+        )
     if not tensor_list:
-        raise DataError("stack_batch got an empty list")
+        raise DataAssertionError("stack_batch got an empty list")
     shapes = [tuple(tensor.shape) for tensor in tensor_list]
     if len({len(shape) for shape in shapes}) > 1:
-        raise DataError(f"all tensors of a batch must have the same rank, got shapes {shapes}")
+        raise DataAssertionError(
+            f"all tensors of a batch must have the same rank, got shapes {shapes}"
+        )
     target = [
-        -(-max(sizes) // pad_size_divisor) * pad_size_divisor for sizes in zip(*shapes, strict=True)
+        int(-(-max(sizes) // pad_size_divisor) * pad_size_divisor)
+        for sizes in zip(*shapes, strict=True)
     ]
     # F.pad counts dimensions from the last; the first (channels) stays.
     missing = [
@@ -86,7 +91,7 @@ def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
     merged: dict[Any, Any] = {}
     for each in args:
         if not isinstance(each, dict):
-            raise ModelError(f"merge_dict needs dicts, got {type(each).__name__}")
+            raise ModelAssertionError(f"merge_dict needs dicts, got {type(each).__name__}")
         merged.update(each)
     return merged
 

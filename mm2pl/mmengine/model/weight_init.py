@@ -15,7 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mm2pl.errors import ConfigError, ConfigTypeError, ModelError, nearest
+from mm2pl.errors import (
+    ConfigAssertionError,
+    ConfigError,
+    ConfigTypeError,
+    ModelAssertionError,
+    nearest,
+)
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import WEIGHT_INITIALIZERS, build_from_cfg
 
@@ -36,13 +42,13 @@ def update_init_info(module: nn.Module, init_info: str) -> None:
     """
     notes = getattr(module, "_params_init_info", None)
     if notes is None:
-        raise ModelError(
+        raise ModelAssertionError(
             f"{type(module).__name__} has no `_params_init_info`",
             hint="call update_init_info only within init_weights",
         )
     for name, param in module.named_parameters():
         if param not in notes:
-            raise ModelError(
+            raise ModelAssertionError(
                 f"init_weights of {type(module).__name__} added or replaced the parameter {name}",
                 hint="create parameters in __init__ and only fill them in init_weights",
             )
@@ -65,7 +71,7 @@ def _by_distribution(
     try:
         return {"uniform": uniform, "normal": normal}[distribution]
     except KeyError:
-        raise ConfigError(
+        raise ConfigAssertionError(
             f"unknown distribution {distribution!r}", choices=("normal", "uniform")
         ) from None
 

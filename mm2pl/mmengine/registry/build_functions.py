@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from mm2pl.errors import Mm2plError, nearest
+from mm2pl.errors import ConfigTypeAssertionError, Mm2plError, nearest
 from mm2pl.mmengine.config import Config, ConfigDict
 from mm2pl.mmengine.registry._imports import debug
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import (
     BuildError,
-    RegistryTypeError,
     UnknownTypeError,
     WrongTypeError,
     record,
@@ -54,7 +53,7 @@ def build_from_cfg(
         raise _no_type(cfg)
     _check_registry(registry)
     if not isinstance(default_args, dict | ConfigDict | Config | None):
-        raise RegistryTypeError(
+        raise ConfigTypeAssertionError(
             "default_args should be a dict, ConfigDict, Config or None, "
             f"but got {type(default_args)}"
         )
@@ -166,12 +165,14 @@ class ScheduleConversionError(BuildError, AssertionError):
 
 def _check_config(cfg: object) -> None:
     if not isinstance(cfg, dict | ConfigDict | Config):
-        raise RegistryTypeError(f"cfg should be a dict, ConfigDict or Config, but got {type(cfg)}")
+        raise ConfigTypeAssertionError(
+            f"cfg should be a dict, ConfigDict or Config, but got {type(cfg)}"
+        )
 
 
 def _check_registry(registry: object) -> None:
     if not isinstance(registry, Registry):
-        raise RegistryTypeError(
+        raise ConfigTypeAssertionError(
             f"registry must be a mmengine.Registry object, but got {type(registry)}"
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from mm2pl.mmengine.registry.errors import RegistryTypeError
+from mm2pl.errors import ConfigTypeAssertionError
 from mm2pl.mmengine.utils import ManagerMixin
 
 _temporary_names = (f"overwrite-{number}" for number in count())
@@ -26,7 +26,7 @@ class DefaultScope(ManagerMixin):
     def __init__(self, name: str, scope_name: str) -> None:
         super().__init__(name)
         if not isinstance(scope_name, str):
-            raise RegistryTypeError(f"scope_name should be a string, but got {scope_name}")
+            raise ConfigTypeAssertionError(f"scope_name should be a string, but got {scope_name}")
         self._scope_name = scope_name
 
     @property

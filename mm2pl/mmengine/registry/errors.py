@@ -11,14 +11,6 @@ from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plErro
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
 
 
-class RegistryTypeError(ConfigTypeError, AssertionError):
-    """An argument of the wrong type; MMEngine raises the one kind here and the other there."""
-
-
-class RegistryValueError(ConfigError, AssertionError):
-    """An argument with a wrong value (an ``AssertionError`` too, as in MMEngine)."""
-
-
 class LookupFailedError(ConfigError, RuntimeError):
     """Importing an object by its dotted name failed (a ``RuntimeError`` too, as in MMEngine)."""
 
@@ -121,10 +113,16 @@ class Trail:
 
 
 def record(error: Exception, config: Any, what: str) -> None:
-    """Remember that building ``config`` raised ``error``, or locate an inner config in it."""
+    """Remember that building ``config`` raised ``error``, or locate an inner config in it.
+
+    A key path that the error brings along counts from ``config``, unless it is one in a file.
+    """
     trail = _trail(error)
     if trail is None:
-        _show(error, _new_trail(error, config, what))
+        trail = _new_trail(error, config, what)
+        if isinstance(error, Mm2plError) and error.key_path and not error.file:
+            trail.key, trail.owns_key_path = error.key_path, True
+        _show(error, trail)
         return
     key = _path_in(config, trail.config)
     if key is not None:

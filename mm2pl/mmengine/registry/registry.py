@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast, overload
 
+from mm2pl.errors import ConfigAssertionError, ConfigTypeAssertionError
 from mm2pl.mmengine.config.utils import MODULE2PACKAGE
 from mm2pl.mmengine.registry._imports import (
     OWN_PACKAGE,
@@ -22,8 +23,6 @@ from mm2pl.mmengine.registry.errors import (
     AlreadyRegisteredError,
     ImportFailedError,
     LookupFailedError,
-    RegistryTypeError,
-    RegistryValueError,
     add_note,
     import_failed,
 )
@@ -62,9 +61,11 @@ class Registry:
         from mm2pl.mmengine.registry.build_functions import build_from_cfg
 
         if not isinstance(scope, str | None):
-            raise RegistryTypeError(f"scope should be a str or None, but got {type(scope)}")
+            raise ConfigTypeAssertionError(f"scope should be a str or None, but got {type(scope)}")
         if not isinstance(parent, Registry | None):
-            raise RegistryTypeError(f"parent should be a Registry or None, but got {type(parent)}")
+            raise ConfigTypeAssertionError(
+                f"parent should be a Registry or None, but got {type(parent)}"
+            )
         self._name = name
         self._module_dict: dict[str, Any] = {}
         self._children: dict[str, Registry] = {}
@@ -235,7 +236,7 @@ class Registry:
                 module; the cause is chained.
         """
         if not isinstance(key, str):
-            raise RegistryTypeError(
+            raise ConfigTypeAssertionError(
                 f"The key argument of `Registry.get` must be a str, got {type(key)}"
             )
         found = self._find(key)
@@ -296,7 +297,7 @@ class Registry:
 
     def _add_child(self, registry: Registry) -> None:
         if registry.scope in self.children:
-            raise RegistryValueError(
+            raise ConfigAssertionError(
                 f"scope {registry.scope} exists in {self.name} registry",
                 hint=f"give the new registry `{registry.name}` another scope",
             )
@@ -306,7 +307,7 @@ class Registry:
         self, module: Any, module_name: str | Sequence[str] | None = None, force: bool = False
     ) -> None:
         if not callable(module):
-            raise RegistryTypeError(f"module must be Callable, but got {type(module)}")
+            raise ConfigTypeAssertionError(f"module must be Callable, but got {type(module)}")
         if module_name is None:
             module_name = cast(str, cast(Any, module).__name__)
         for name in [module_name] if isinstance(module_name, str) else module_name:
@@ -342,9 +343,9 @@ class Registry:
             KeyError: The name is taken and ``force`` is not set.
         """
         if not isinstance(force, bool):
-            raise RegistryTypeError(f"force must be a boolean, but got {type(force)}")
+            raise ConfigTypeAssertionError(f"force must be a boolean, but got {type(force)}")
         if not _is_name(name):
-            raise RegistryTypeError(
+            raise ConfigTypeAssertionError(
                 f"name must be None, an instance of str, or a sequence of str, but got {type(name)}"
             )
 

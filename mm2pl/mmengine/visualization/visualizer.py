@@ -198,7 +198,7 @@ def _as_list(vis_backends: Sequence[BackendCfg] | BackendCfg | None) -> Sequence
     if wrong:
         raise ConfigTypeError(
             f"a backend must be a dict or a BaseVisBackend, got {wrong!r}",
-            key_path="visualizer.vis_backends",
+            key_path="vis_backends",
         )
     return vis_backends
 

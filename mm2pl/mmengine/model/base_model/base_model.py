@@ -50,7 +50,7 @@ class BaseModel(BaseModule):
             raise ConfigTypeError(
                 f"data_preprocessor of {type(self).__name__} must be a dict or a module, "
                 f"got {type(data_preprocessor).__name__}",
-                key_path="model.data_preprocessor",
+                key_path="data_preprocessor",
             )
         self.data_preprocessor = data_preprocessor
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mm2pl.errors import ConfigError, DataError, ModelError
+from mm2pl.errors import ConfigAssertionError, DataAssertionError, DataKeyError, ModelError
 from mm2pl.mmengine.model.utils import stack_batch
 from mm2pl.mmengine.registry import MODELS
 from mm2pl.mmengine.structures import BaseDataElement
@@ -115,19 +115,17 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         non_blocking: bool | None = False,
     ) -> None:
         super().__init__(non_blocking)
-        where = "data_preprocessor"
         if bgr_to_rgb and rgb_to_bgr:
-            raise ConfigError("set one of bgr_to_rgb and rgb_to_bgr, not both", key_path=where)
+            raise ConfigAssertionError("set one of bgr_to_rgb and rgb_to_bgr, not both")
         if (mean is None) != (std is None):
-            raise ConfigError("mean and std must be given together", key_path=where)
+            raise ConfigAssertionError("mean and std must be given together")
         self._enable_normalize = mean is not None
         for name, values in (("mean", mean), ("std", std)):
             if values is None:
                 continue
             if len(values) not in (1, 3):
-                raise ConfigError(
-                    f"needs 1 value (gray) or 3 (RGB), got {len(values)}",
-                    key_path=f"{where}.{name}",
+                raise ConfigAssertionError(
+                    f"{name} needs 1 value (gray) or 3 (RGB), got {len(values)}", key_path=name
                 )
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), False)
         self._channel_conversion = bgr_to_rgb or rgb_to_bgr
@@ -157,7 +155,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
                 hint="let the dataset return dict(inputs=image, data_samples=...)",
             )
         if "inputs" not in data:
-            raise DataError(
+            raise DataKeyError(
                 f"{type(self).__name__} finds no `inputs` in the batch, only {list(data)}",
                 hint="let the dataset return dict(inputs=image, data_samples=...)",
             )
@@ -181,12 +179,14 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         if self._enable_normalize and len(self.mean) == 3:
             shape = tuple(image.shape)
             if len(shape) != 3 or shape[0] != 3:
-                raise DataError(f"with 3 mean values an image must be (3, H, W), got {shape}")
+                raise DataAssertionError(
+                    f"with 3 mean values an image must be (3, H, W), got {shape}"
+                )
         return self._normalize(image)
 
     def _prepare_batch(self, images: Tensor) -> Tensor:
         if images.dim() != 4:
-            raise DataError(
+            raise DataAssertionError(
                 "`inputs` must be an (N, C, H, W) tensor or a list of (C, H, W) tensors, "
                 f"got shape {tuple(images.shape)}"
             )

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
-from mm2pl.errors import ConfigTypeError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigTypeError, nearest
 from mm2pl.mmengine.device import get_device
-from mm2pl.mmengine.optim._errors import OptimConfigError
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
 
@@ -55,7 +54,7 @@ class AmpOptimWrapper(OptimWrapper):
         elif loss_scale != "dynamic":
             raise ConfigTypeError(
                 f'loss_scale must be a number, a dict or "dynamic", not {loss_scale!r}',
-                key_path="optim_wrapper.loss_scale",
+                key_path="loss_scale",
             )
         self.loss_scaler = _scaler_type(use_fsdp)(get_device(), **scaler_kwargs)
         self.cast_dtype = _as_dtype(dtype, self.valid_dtypes)
@@ -136,9 +135,9 @@ def _as_dtype(dtype: Any, valid: tuple[str, ...]) -> torch.dtype | None:
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if dtype not in valid:
-        raise OptimConfigError(
+        raise ConfigAssertionError(
             f"dtype must be a torch.dtype or one of {', '.join(valid)}, not {dtype!r}",
-            key_path="optim_wrapper.dtype",
+            key_path="dtype",
             choices=nearest(str(dtype), valid),
         )
     return getattr(torch, dtype)  # type: ignore[no-any-return]

@@ -19,12 +19,14 @@ __all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "build_optim_wrapper"]
 def register_torch_optimizers() -> list[str]:
     """Register every optimizer class of ``torch.optim``; return their names there.
 
-    A name that belongs to another package's optimizer (Adafactor) is registered as ``Torch<name>``.
+    A name that belongs to another package's optimizer (Adafactor), or that the user has given to
+    one of theirs already (a newer torch may add any name), is registered as ``Torch<name>``.
     """
     names = []
     for name, kind in vars(torch.optim).items():
         if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer):
-            registered = f"Torch{name}" if name in _third_party.TAKEN else name
+            taken = name in _third_party.TAKEN or name in OPTIMIZERS.module_dict
+            registered = f"Torch{name}" if taken else name
             OPTIMIZERS.register_module(name=registered, module=kind)
             names.append(name)
     return sorted(names)

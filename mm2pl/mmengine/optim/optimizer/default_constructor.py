@@ -12,14 +12,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from mm2pl.errors import ConfigError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
-from mm2pl.mmengine.optim._errors import OptimConfigError
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
-_PATH = "optim_wrapper.paramwise_cfg"
+_PATH = "paramwise_cfg"
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -53,9 +52,9 @@ class DefaultOptimWrapperConstructor:
     ) -> None:
         _check_dict("optim_wrapper", optim_wrapper_cfg)
         if "optimizer" not in optim_wrapper_cfg:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 "the config of the optimizer is missing",
-                key_path="optim_wrapper.optimizer",
+                key_path="optimizer",
                 hint="for example optimizer=dict(type='SGD', lr=0.01)",
             )
         self.optim_wrapper_cfg = optim_wrapper_cfg.copy()

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
+from mm2pl.errors import ConfigAssertionError
 from mm2pl.mmengine.logging import MessageHub, print_log
-from mm2pl.mmengine.optim._errors import OptimConfigError
 from mm2pl.mmengine.optim.optimizer.base import BaseOptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
 from mm2pl.mmengine.utils.dl_utils import has_batch_norm
@@ -58,9 +58,9 @@ class OptimWrapper(BaseOptimWrapper):
         clip_grad: dict[str, Any] | None = None,
     ) -> None:
         if accumulative_counts < 1:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f"accumulative_counts must be at least 1, not {accumulative_counts}",
-                key_path="optim_wrapper.accumulative_counts",
+                key_path="accumulative_counts",
             )
         super().__init__(optimizer)
         self._accumulative_counts = accumulative_counts
@@ -73,16 +73,16 @@ class OptimWrapper(BaseOptimWrapper):
             self._set_clipping(clip_grad)
 
     def _set_clipping(self, clip_grad: dict[str, Any]) -> None:
-        key_path = "optim_wrapper.clip_grad"
+        key_path = "clip_grad"
         kwargs = dict(clip_grad) if isinstance(clip_grad, dict) else {}
         kind = kwargs.pop("type", "norm")
         if kind not in _CLIPPERS:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f'type of clip_grad must be "norm" or "value", not {kind!r}',
                 key_path=f"{key_path}.type",
             )
         if not kwargs:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f"clip_grad must be a dict with arguments of {_CLIPPERS[kind].__name__}, "
                 f"not {clip_grad!r}",
                 key_path=key_path,
@@ -227,7 +227,7 @@ class OptimWrapper(BaseOptimWrapper):
         if self._max_counts >= 0 and self._inner_count >= self._max_counts - self._remainder_counts:
             factor = self._remainder_counts
             if factor <= 0:
-                raise OptimConfigError(
+                raise ConfigAssertionError(
                     f"backward pass {self._inner_count + 1} of {self._max_counts} has no "
                     f"accumulation window of {self._accumulative_counts}",
                     hint="check the counts given to initialize_count_status",

@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
-from mm2pl.errors import nearest
-from mm2pl.mmengine.optim._errors import OptimConfigError
+from mm2pl.errors import ConfigAssertionError, nearest
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 
 
@@ -30,9 +29,9 @@ class OptimWrapperDict(OptimWrapper):
     def __init__(self, **optim_wrapper_dict: OptimWrapper) -> None:
         for name, wrapper in optim_wrapper_dict.items():
             if not isinstance(wrapper, OptimWrapper):
-                raise OptimConfigError(
+                raise ConfigAssertionError(
                     f"OptimWrapperDict takes OptimWrapper instances, not {type(wrapper).__name__}",
-                    key_path=f"optim_wrapper.{name}",
+                    key_path=f"{name}",
                 )
         self.optim_wrappers = optim_wrapper_dict
 
@@ -109,7 +108,7 @@ class OptimWrapperDict(OptimWrapper):
 
     def __getitem__(self, key: str) -> OptimWrapper:
         if key not in self.optim_wrappers:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f"there is no optimizer wrapper {key!r}, only {', '.join(self.optim_wrappers)}",
                 choices=nearest(key, self.optim_wrappers),
                 hint="the wrappers' names are chosen by the optimizer wrapper constructor",

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from torch.optim import Optimizer
 from typing_extensions import Self
 
-from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
-from mm2pl.mmengine.optim._errors import OptimConfigError
 from mm2pl.mmengine.optim.optimizer.base import BaseOptimWrapper
 
 INF = int(1e9)
@@ -87,7 +86,9 @@ class _ParamScheduler:
         if end <= begin:
             raise ConfigError(f"end must be larger than begin, but begin={begin} and end={end}")
         if not isinstance(last_step, int) or last_step < -1:
-            raise OptimConfigError(f"last_step must be an integer from -1 on, not {last_step!r}")
+            raise ConfigAssertionError(
+                f"last_step must be an integer from -1 on, not {last_step!r}"
+            )
         self.optimizer = optimizer
         self.param_name = param_name
         self.begin = begin
@@ -202,12 +203,14 @@ class EpochSchedule(_ParamScheduler):
                 ``AssertionError`` too, as in MMEngine).
         """
         if not by_epoch:
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f"{cls.__name__} counts iterations already (by_epoch=False)",
                 hint="convert_to_iter_based needs by_epoch=True",
             )
         if epoch_length is None or epoch_length <= 0:
-            raise OptimConfigError(f"epoch_length must be a positive integer, not {epoch_length}")
+            raise ConfigAssertionError(
+                f"epoch_length must be a positive integer, not {epoch_length}"
+            )
         for name in cls._epoch_args:
             if kwargs.get(name) is not None:
                 kwargs[name] = _times(kwargs[name], epoch_length)

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mm2pl.errors import ConfigError
-from mm2pl.mmengine.optim._errors import OptimConfigError
+from mm2pl.errors import ConfigAssertionError, ConfigError
 from mm2pl.mmengine.optim.scheduler._base import INF, EpochSchedule, OptimizerType
 from mm2pl.mmengine.registry import PARAM_SCHEDULERS
 
@@ -56,7 +55,9 @@ class OneCycleParamScheduler(EpochSchedule):
         verbose: bool = False,
     ) -> None:
         if param_name != "lr":
-            raise OptimConfigError(f"OneCycle schedules the learning rate only, not {param_name}")
+            raise ConfigAssertionError(
+                f"OneCycle schedules the learning rate only, not {param_name}"
+            )
         if total_steps is not None and (not isinstance(total_steps, int) or total_steps <= 0):
             raise ConfigError(f"total_steps must be a positive integer, not {total_steps!r}")
         if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:

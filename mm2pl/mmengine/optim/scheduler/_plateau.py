@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
-from mm2pl.mmengine.optim._errors import OptimConfigError
 from mm2pl.mmengine.optim.optimizer.base import BaseOptimWrapper
 from mm2pl.mmengine.optim.scheduler._base import INF, OptimizerType, _ParamScheduler
 from mm2pl.mmengine.registry import PARAM_SCHEDULERS
@@ -59,7 +58,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
     ) -> None:
         self._attach(optimizer, param_name, begin, end, last_step, by_epoch, verbose)
         if not by_epoch:
-            raise OptimConfigError(f"{type(self).__name__} works by epoch only")
+            raise ConfigAssertionError(f"{type(self).__name__} works by epoch only")
         if factor >= 1.0:
             raise ConfigError(f"factor must be below 1, not {factor}")
         if threshold < 0:
@@ -76,11 +75,15 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self.cooldown = cooldown
         self.min_values = self._lower_bounds(min_value)
         self.eps = eps
+        self._reset()
+        self._global_step = 0
+        self._last_value = self._values()
+
+    def _reset(self) -> None:
+        """Forget the best metric and what was counted since."""
         self.best: float = self.rule_worse
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
-        self._global_step = 0
-        self._last_value = self._values()
 
     def _lower_bounds(self, min_value: float | Sequence[float]) -> list[float]:
         groups = len(self.optimizer.param_groups)

@@ -40,9 +40,9 @@ class MomentumSchedulerMixin:
                 group["momentum"] = group["betas"][0]
         super().__init__(optimizer, "momentum", *args, **kwargs)  # type: ignore[call-arg]
 
-    def step(self, *args: Any) -> None:
+    def step(self, *args: Any, **kwargs: Any) -> None:
         """Set the momentum, and the betas from it; see the scheduler's own ``step``."""
-        super().step(*args)  # type: ignore[misc]
+        super().step(*args, **kwargs)  # type: ignore[misc]
         if self.use_betas:
             for group in self.optimizer.param_groups:  # type: ignore[attr-defined]
                 group["betas"] = (group["momentum"], group["betas"][1])

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from mm2pl.errors import ConfigError
-from mm2pl.mmengine.optim._errors import OptimConfigError
+from mm2pl.errors import ConfigAssertionError, ConfigError
 from mm2pl.mmengine.optim.scheduler._base import (
     INF,
     EpochSchedule,
@@ -262,7 +261,7 @@ class _CosineSchedule(EpochSchedule):
 
     def _set_eta_min(self, eta_min: float | None, eta_min_ratio: float | None) -> None:
         if (eta_min is None) == (eta_min_ratio is None):
-            raise OptimConfigError("exactly one of eta_min and eta_min_ratio must be given")
+            raise ConfigAssertionError("exactly one of eta_min and eta_min_ratio must be given")
         self.eta_min = eta_min
         self.eta_min_ratio = eta_min_ratio
 
@@ -358,7 +357,7 @@ class CosineRestartParamScheduler(_CosineSchedule):
     ) -> None:
         self._set_eta_min(eta_min, eta_min_ratio)
         if len(periods) != len(restart_weights):
-            raise OptimConfigError(
+            raise ConfigAssertionError(
                 f"{len(periods)} periods but {len(restart_weights)} restart_weights"
             )
         self.periods = periods

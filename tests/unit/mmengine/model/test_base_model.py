@@ -110,7 +110,7 @@ def test_wrong_data_preprocessor_names_the_key() -> None:
         def __init__(self) -> None:
             BaseModel.__init__(self, data_preprocessor=3)  # type: ignore[arg-type]
 
-    with pytest.raises(ConfigTypeError, match=r"model\.data_preprocessor: "):
+    with pytest.raises(ConfigTypeError, match=r"^data_preprocessor: "):
         Bare()
 
 

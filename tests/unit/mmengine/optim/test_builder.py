@@ -57,6 +57,18 @@ def test_torchs_own_gives_way_to_another_packages_established_name(
     assert "Lion" not in OPTIMIZERS.module_dict
 
 
+def test_torchs_own_gives_way_to_a_users_optimizer_of_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = type("Brandnew", (torch.optim.SGD,), {})
+    OPTIMIZERS.module_dict.clear()
+    OPTIMIZERS.register_module(name="Brandnew", module=kind)
+    monkeypatch.setattr(torch.optim, "Brandnew", type("Brandnew", (kind,), {}), raising=False)
+    builder.register_torch_optimizers()
+    assert OPTIMIZERS.get("Brandnew") is kind
+    assert OPTIMIZERS.get("TorchBrandnew") is torch.optim.Brandnew  # type: ignore[attr-defined]
+
+
 def test_a_package_that_is_not_installed_registers_nothing() -> None:
     assert "lion_pytorch" not in sys.modules
     assert _third_party.register("lion_pytorch") == []

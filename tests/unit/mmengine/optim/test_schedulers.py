@@ -255,6 +255,27 @@ def test_a_missing_metric_is_named_with_the_nearest() -> None:
         made.step({"accuracy/top1": 1.0})
 
 
+def test_momentum_is_reduced_by_metrics_given_by_name() -> None:
+    optimizer = _sgd(momentum=0.5)
+    made = scheduler.ReduceOnPlateauMomentum(optimizer, monitor="loss", patience=0, factor=0.5)
+    for _ in range(2):
+        made.step(metrics={"loss": 1.0})
+    assert made.get_last_value() == [0.25]
+
+
+def test_a_plateau_that_is_reset_forgets_what_was_best() -> None:
+    made = scheduler.ReduceOnPlateauLR(_sgd(), cooldown=3, patience=0)
+    for _ in range(2):
+        made.step({"loss": 1.0})
+    fresh = scheduler.ReduceOnPlateauLR(_sgd())
+    names = ("best", "cooldown_counter", "num_bad_epochs")
+    before = [getattr(made, name) for name in names]
+    made._reset()
+    after = [getattr(made, name) for name in names]
+    assert before == [1.0, 3, 0]
+    assert after == [getattr(fresh, name) for name in names]
+
+
 def test_metrics_that_are_no_dict_are_refused() -> None:
     with pytest.raises(TypeError, match="float"):
         scheduler.ReduceOnPlateauLR(_sgd()).step(0.5)  # type: ignore[arg-type]

@@ -300,9 +300,17 @@ def test_an_error_of_ours_gets_its_key_path() -> None:
     assert error.key_path == "a"
 
 
-def test_a_key_path_that_an_error_has_already_is_kept() -> None:
+def test_a_key_path_that_an_error_brings_counts_from_what_is_built() -> None:
     def fail() -> None:
-        raise DataError("empty", key_path="train.dataset")
+        raise DataError("empty", key_path="data_prefix.img")
+
+    error = failure({"type": "Outer", "a": {"type": fail}})
+    assert str(error) == "a.data_prefix.img: empty"
+
+
+def test_a_key_path_in_another_file_is_kept() -> None:
+    def fail() -> None:
+        raise DataError("empty", key_path="train.dataset", file="other.py")
 
     assert failure({"type": "Outer", "a": {"type": fail}}).key_path == "train.dataset"
 

@@ -191,7 +191,7 @@ def test_the_backends_configs_are_left_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_wrong_backend_names_its_place_in_the_config() -> None:
-    with pytest.raises(TypeError, match=r"^visualizer.vis_backends: .*got \[3\]"):
+    with pytest.raises(TypeError, match=r"^vis_backends: .*got \[3\]"):
         Visualizer(vis_backends=[{"type": "LocalVisBackend"}, 3])  # type: ignore[list-item]
 
 
