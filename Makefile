@@ -8,7 +8,7 @@ TEST_ENV := OMP_NUM_THREADS=1
 PYTEST ?= $(TEST_ENV) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fast lint format types unit reference bench clean
+.PHONY: help run test fast lint format types reference bench matrix clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ reference: $(VENV)/.dev  ## install MMEngine 0.10.7 into its own folder, to comp
 
 bench: $(VENV)/.dev reference  ## cost of a training step, side by side with MMEngine
 	$(TEST_ENV) $(BIN)/python tools/bench.py
+
+matrix: $(VENV)/.dev  ## write compat_matrix.md and the list in docs/differences.md from the code
+	$(BIN)/python tools/compat_matrix.py
+	$(BIN)/python tools/differences.py
 
 clean:  ## remove what was set up and what runs left
 	rm -rf $(VENV) .ci-venv .reference work_dirs .pytest_cache .mypy_cache .ruff_cache
