@@ -93,7 +93,7 @@ class Case:
         shutil.copy(self.work_dir / checkpoint, folder / f"{engine}_{checkpoint}")
         found = sorted(folder.glob(f"*_{checkpoint}"))
         others = [path for path in found if not path.name.startswith(f"{engine}_")]
-        return Path(shutil.copy((others or found)[0], self.work_dir / "exchanged.pth"))
+        return Path(shutil.copy((others or found)[0], self.work_dir.parent / "exchanged.pth"))
 
     def note(self, *values: Any) -> None:
         """Compare these values too."""

@@ -19,7 +19,7 @@ NOISE = '"(FileClient|HardDiskBackend)" (will be|is the alias)'
 _MASKS = [
     # Of the run that wrote a checkpoint which this one went on from.
     (r"\d{8}_\d{6}", "<another run>"),
-    (r"/\S*/tmp\w+/work\b", "<another work_dir>"),
+    (r"/\S*/tmp\w+/(work\b)?", "<another folder>"),
     (r"tfevents\.[^\s]+", "tfevents"),
     # The time columns of a line; their width follows the number.
     (r"\b(eta|data_time|time|memory): +[\d:., days]*\d", r"\1: <n>"),
