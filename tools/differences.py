@@ -1,7 +1,7 @@
 """Writes the list in docs/differences.md from what docstrings and comments mark by "Differs:".
 
-    python tools/differences.py           write the list
-    python tools/differences.py --check   exit with 1 and show the difference if it is stale
+python tools/differences.py           write the list
+python tools/differences.py --check   exit with 1 and show the difference if it is stale
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "differences.md"
 BEGIN = "<!-- Written by `make matrix` from the code. -->\n"
 MARK = "Differs:"
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 def generate(package: Path = ROOT / "mm2pl") -> str:
@@ -25,17 +26,30 @@ def generate(package: Path = ROOT / "mm2pl") -> str:
     for path in sorted(package.rglob("*.py")):
         module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
         module = module.removesuffix(".__init__").removeprefix("mm2pl.")
-        for name, text in _differences(path.read_text()):
-            # An inner module or method of ours is no name that a reader knows; its package is.
-            public = [part for part in (*module.split("."), *name) if not part.startswith("_")]
-            section = ".".join(module.split(".")[:2]) if module.startswith("mmengine.") else "runs"
-            parts.setdefault(section, []).append(f"- `{'.'.join(public)}`: {text}\n")
+        section = ".".join(module.split(".")[:2]) if module.startswith("mmengine.") else "runs"
+        for node, names, text in _differences(path.read_text()):
+            line = f"- `{_visible([*module.split('.'), *names])}`: {_context(node, module)}{text}\n"
+            parts.setdefault(section, []).append(line)
     sections = [f"### {name}\n\n{''.join(lines)}" for name, lines in sorted(parts.items())]
     return "\n".join(sections)
 
 
-def _differences(source: str) -> Iterator[tuple[list[str], str]]:
-    """Yield the path of names within the module, and the sentences, of each mark."""
+def _visible(path: list[str]) -> str:
+    """Join a path of names without those behind the curtain, which no reader knows."""
+    return ".".join(part for part in path if not part.startswith("_"))
+
+
+def _context(node: Documented, module: str) -> str:
+    """Return what a private thing does, since its name does not say it."""
+    private = "._" in f".{module}.{getattr(node, 'name', '')}"
+    summary = " ".join((ast.get_docstring(node) or "").split()).partition(". ")[0]
+    if not private or isinstance(node, ast.ClassDef) or not summary:
+        return ""
+    return _markdown(f"({summary[0].lower()}{summary[1:].rstrip('.')}) ")
+
+
+def _differences(source: str) -> Iterator[tuple[Documented, list[str], str]]:
+    """Yield the node, the path of names within the module, and the sentences, of each mark."""
     tree = ast.parse(source)
     yield from _in_docstrings(tree, [])
     comments: list[str] = []
@@ -46,45 +60,50 @@ def _differences(source: str) -> Iterator[tuple[list[str], str]]:
         elif comments:
             joined = " ".join(comments)
             if MARK in joined:
-                yield _names_around(tree, number - 1), _after_mark(joined)
+                yield *_around(tree, number - 1), _after_mark(joined)
             comments = []
 
 
-def _in_docstrings(node: ast.AST, names: list[str]) -> Iterator[tuple[list[str], str]]:
-    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
-        for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
-            if MARK in paragraph:
-                yield names, _after_mark(" ".join(paragraph.split()))
+def _in_docstrings(
+    node: Documented, names: list[str]
+) -> Iterator[tuple[Documented, list[str], str]]:
+    for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
+        if MARK in paragraph:
+            yield node, names, _after_mark(" ".join(paragraph.split()))
+    for child in _members(node):
+        yield from _in_docstrings(child, [*names, child.name])
+
+
+def _members(node: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.ClassDef, ast.FunctionDef)):
-            yield from _in_docstrings(child, [*names, child.name])
+            yield child
 
 
-def _names_around(tree: ast.Module, line: int) -> list[str]:
-    """Return the path of the class or function around a line."""
+def _around(tree: ast.Module, line: int) -> tuple[Documented, list[str]]:
+    """Return the innermost class or function around a line, and the path of its name."""
+    node: Documented = tree
     names: list[str] = []
-    node: ast.AST | None = tree
-    while node is not None:
-        node = next(
-            (
-                child
-                for child in ast.iter_child_nodes(node)
-                if isinstance(child, (ast.ClassDef, ast.FunctionDef))
-                and child.lineno <= line <= (child.end_lineno or line)
-            ),
-            None,
-        )
-        if node is not None:
-            names.append(node.name)
-    return names
+    inside = True
+    while inside:
+        inside = False
+        for child in _members(node):
+            if child.lineno <= line <= (child.end_lineno or line):
+                node, inside = child, True
+                names.append(child.name)
+                break
+    return node, names
 
 
 def _after_mark(text: str) -> str:
     """Return what follows the mark, in Markdown, less the next docstring entry if one follows."""
     text = text.partition(MARK)[2].strip()
     text = re.split(r" \w+Error: ", text)[0]
-    text = re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", text).replace("``", "`")
-    return text if text.endswith(".") else f"{text}."
+    return _markdown(text if text.endswith(".") else f"{text}.")
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
 def main(arguments: list[str], file: Path = FILE) -> int:
