@@ -65,16 +65,26 @@ def _nothing_leaks() -> Iterator[None]:
     for name, look in _LOOKS.items():
         leaks += _differences(name, before[name], look())
     if leaks:
-        _forget_singletons(before["singletons"])  # the next test is not to suffer
         pytest.fail("the test leaks state:\n  " + "\n  ".join(leaks), pytrace=False)
 
 
-@pytest.fixture
-def fresh_singletons() -> Iterator[None]:
-    """For tests that make loggers, message hubs, visualizers, runners: forget them afterwards."""
-    before = _singletons()
+@pytest.fixture(autouse=True)
+def _own_singletons() -> Iterator[None]:
+    """Let each test begin without loggers, message hubs, visualizers, scopes; forget its own.
+
+    A logger writes to the standard output of its making, which ``capsys`` replaces in each test.
+    """
+    before = [(kind, dict(kind._instance_dict)) for kind in _manager_classes()]
+    for kind, _ in before:
+        kind._instance_dict.clear()
     yield
-    _forget_singletons(before)
+    for kind in _manager_classes():  # those that the test imported or defined too
+        for instance in kind._instance_dict.values():
+            for handler in getattr(instance, "handlers", ()):
+                handler.close()
+        kind._instance_dict.clear()
+    for kind, instances in before:
+        kind._instance_dict.update(instances)
 
 
 def _threads() -> dict[str, Any]:
@@ -131,29 +141,6 @@ _TORCH_DEFAULTS = {
 }
 
 
-def _singletons() -> dict[str, Any]:
-    """Return the instances of every ManagerMixin class: loggers, message hubs, visualizers ..."""
-    return {
-        _instance_key(kind, name): id(instance)
-        for kind in _manager_classes()
-        for name, instance in list(kind._instance_dict.items())
-    }
-
-
-def _forget_singletons(before: dict[str, Any]) -> None:
-    """Drop the instances made since ``before``; close the files of loggers among them."""
-    for kind in _manager_classes():
-        for name, instance in list(kind._instance_dict.items()):
-            if _instance_key(kind, name) not in before:
-                del kind._instance_dict[name]
-                for handler in getattr(instance, "handlers", ()):
-                    handler.close()
-
-
-def _instance_key(kind: Any, name: str) -> str:
-    return f"{kind.__name__}.get_instance({name!r})"
-
-
 def _manager_classes() -> list[Any]:
     module = sys.modules.get("mm2pl.mmengine.utils.manager")
     kinds: list[Any] = [] if module is None else list(module.ManagerMixin.__subclasses__())
@@ -184,7 +171,6 @@ _LOOKS: dict[str, Callable[[], dict[str, Any]]] = {
     "environment variables": _environment,
     "process": _process,
     "torch": _torch_flags,
-    "singletons": _singletons,
     "registries": _registries,
 }
 

@@ -27,7 +27,6 @@ CASES: dict[str, tuple[str, str | None]] = {
         "torch.use_deterministic_algorithms(True)",
         "deterministic algorithms changed",
     ),
-    "singleton": ("MessageHub.get_instance('left')", "MessageHub.get_instance('left')"),
     "registry": (
         "MODELS.register_module(name='Left', module=type('Left', (), {'__module__': 'x'}))",
         "registries: added model: 'Left'",
@@ -37,6 +36,7 @@ CASES: dict[str, tuple[str, str | None]] = {
         "registries: added model: child registry 'left'",
     ),
     "alias": ("mm2pl.install_as_mmengine()", "import finders changed"),
+    "singleton": ("MessageHub.get_instance('left')", None),
     "singleton_forgotten": ("assert not MessageHub.check_instance_created('left')", None),
     "tidy": (
         "thread = threading.Thread(target=time.sleep, args=(0.1,)); thread.start(); torch.rand(1)",

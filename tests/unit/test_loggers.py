@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
-from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.visualization import TensorboardVisBackend, Visualizer
-
-
-@pytest.fixture(autouse=True)
-def _no_loggers_left() -> Iterator[None]:
-    before = set(MMLogger._instance_dict)
-    yield
-    for name in set(MMLogger._instance_dict) - before:
-        del MMLogger._instance_dict[name]
 
 
 @pytest.fixture

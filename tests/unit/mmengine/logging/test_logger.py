@@ -6,7 +6,6 @@ import inspect
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,14 +138,6 @@ def theirs(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         f"print(json.dumps([lines('mmengine', {folders[0]!r}),"
         f" files_of_ranks('mmengine', {folders[1]!r})]))"
     )
-
-
-@pytest.fixture(autouse=True)
-def _no_instances_left() -> Iterator[None]:
-    before = dict(MMLogger._instance_dict)
-    yield
-    for name in set(MMLogger._instance_dict) - set(before):
-        del MMLogger._instance_dict[name]
 
 
 def test_lines_on_screen_and_in_files_equal_mmengines(theirs: Any, tmp_path: Path) -> None:

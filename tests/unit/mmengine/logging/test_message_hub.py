@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
-from mm2pl.mmengine.logging import HistoryBuffer, MessageHub, MMLogger
+from mm2pl.mmengine.logging import HistoryBuffer, MessageHub
 
 
 def contents(package: str) -> dict[str, Any]:
@@ -159,16 +158,6 @@ def theirs(reference: Any) -> Any:
         f"from __future__ import annotations\nimport json\nfrom typing import Any\n{source}\n"
         "print(json.dumps([contents('mmengine'), refusals('mmengine')]))"
     )
-
-
-@pytest.fixture(autouse=True)
-def _no_instances_left() -> Iterator[None]:
-    kinds = (MessageHub, MMLogger)
-    before = [set(kind._instance_dict) for kind in kinds]
-    yield
-    for kind, names in zip(kinds, before, strict=True):
-        for name in set(kind._instance_dict) - names:
-            del kind._instance_dict[name]
 
 
 def test_contents_and_states_equal_mmengines(theirs: Any) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +66,14 @@ def both(reference: Any) -> Both:
     return Both(*(json.loads(output.strip().splitlines()[-1]) for output in (theirs, ours)))
 
 
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[str]]:
-    """Give each test a logger of its own; what goes to it is in the list."""
+@pytest.fixture
+def logged() -> list[str]:
+    """Return the list of what goes to the logger in this test."""
     messages: list[str] = []
 
     class Keeps(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             messages.append(record.getMessage())
 
-    before = dict(MMLogger._instance_dict)
-    MMLogger._instance_dict.clear()
     MMLogger.get_instance("mmengine").addHandler(Keeps())
-    yield messages
-    MMLogger._instance_dict.clear()
-    MMLogger._instance_dict.update(before)
+    return messages

@@ -37,13 +37,9 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packag
 
 
 @pytest.fixture
-def default_scope() -> Iterator[Callable[[str], DefaultScope]]:
-    """Return a function that sets the default scope; the test begins and ends without one."""
-    before = DefaultScope._instance_dict.copy()
-    DefaultScope._instance_dict.clear()
-    yield lambda scope: DefaultScope.get_instance(f"test {scope}", scope_name=scope)
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+def default_scope() -> Callable[[str], DefaultScope]:
+    """Return a function that sets the default scope."""
+    return lambda scope: DefaultScope.get_instance(f"test {scope}", scope_name=scope)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mm2pl.mmengine.registry import (
     Registry,
     build_model_from_cfg,
 )
-from mm2pl.mmengine.registry.errors import UnknownTypeError, at_key
+from mm2pl.mmengine.registry.errors import UnknownTypeError, at_key, trail_of, used_at
 
 THINGS = Registry("thing", scope="things")
 
@@ -368,3 +368,53 @@ def test_a_scheduler_that_cannot_be_converted_says_its_key() -> None:
 def test_a_scheduler_without_type_is_a_key_error() -> None:
     with pytest.raises(KeyError, match='must contain the key "type"'):
         PARAM_SCHEDULERS.build({"convert_to_iter_based": True})
+
+
+# --------------------------------------------------------------------------- where it stands
+
+
+@THINGS.register_module()
+class Derived(Inner):
+    def __init__(self, width: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+def test_an_argument_that_a_base_class_refuses_is_named_with_those_of_both() -> None:
+    error = failure({"type": "Derived", "dept": 3})
+    assert isinstance(error, ConfigTypeError)
+    assert (error.key_path, error.choices) == ("dept", ("depth",))
+    assert error.hint == "Derived takes width, depth, extra"
+
+
+def test_an_argument_that_something_else_refuses_is_not_laid_to_the_config() -> None:
+    def fail(**kwargs: Any) -> None:
+        dict.fromkeys(wrong=1)  # type: ignore[call-arg]
+
+    assert not isinstance(failure({"type": fail, "size": 1}), ConfigTypeError)
+
+
+def test_no_outer_key_goes_before_one_of_the_top_level() -> None:
+    with (
+        pytest.raises(UnknownTypeError) as caught,
+        at_key("train_cfg"),
+        at_key("train_dataloader", whole=True),
+    ):
+        THINGS.build({"type": "Iner"})
+    assert caught.value.key_path == "train_dataloader.type"
+
+
+def test_an_empty_key_only_says_the_file() -> None:
+    with pytest.raises(DataError) as caught, at_key("", file="a.py"):
+        raise DataError("empty", key_path="train_dataloader")
+    assert str(caught.value) == "a.py, train_dataloader: empty"
+    assert not getattr(caught.value, "__notes__", [])
+
+
+def test_an_error_in_use_is_located_unless_it_is_already() -> None:
+    error = DataError("empty")
+    used_at(error, "val_evaluator")
+    used_at(error, "model")
+    trail = trail_of(error)
+    assert error.key_path == "val_evaluator"
+    assert trail is not None
+    assert trail.is_running

@@ -128,17 +128,13 @@ def test_a_hit_is_logged_for_those_who_debug() -> None:
     handler = logging.Handler()
     handler.emit = lambda record: records.append(record.getMessage())  # type: ignore[method-assign]
     logger.handlers = [handler]
-    try:
-        registry = Registry("r", scope="r")
-        registry.register_module(module=len)
-        registry.get("len")
-    finally:
-        del MMLogger._instance_dict["debugging"]
+    registry = Registry("r", scope="r")
+    registry.register_module(module=len)
+    registry.get("len")
     assert records == ['Get class `len` from "r" registry in "r"']
 
 
-def test_no_logger_is_made_to_drop_debug_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MMLogger, "_instance_dict", type(MMLogger._instance_dict)())
+def test_no_logger_is_made_to_drop_debug_messages() -> None:
     registry = Registry("r", scope="r")
     registry.register_module(module=dict)
     assert registry.build({"type": "dict", "a": 1}) == {"a": 1}

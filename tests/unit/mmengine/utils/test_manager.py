@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,12 +14,6 @@ class Named(ManagerMixin):
         time.sleep(delay)
         if fail:
             raise OSError("the constructor failed")
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    Named._instance_dict.clear()
 
 
 def in_threads(number: int, call) -> list[object]:

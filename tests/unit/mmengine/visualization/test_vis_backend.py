@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import yaml
 from mm2pl.errors import UnsupportedError
 from mm2pl.mmengine import visualization
 from mm2pl.mmengine.config import Config
-from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.registry import VISBACKENDS
 from mm2pl.mmengine.visualization import (
     BaseVisBackend,
@@ -147,14 +145,6 @@ def theirs(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         f"print(json.dumps([recorded('mmengine', {folders[0]!r}),"
         f" events('mmengine', {folders[1]!r})]))"
     )
-
-
-@pytest.fixture(autouse=True)
-def _no_loggers_left() -> Iterator[None]:
-    before = set(MMLogger._instance_dict)
-    yield
-    for name in set(MMLogger._instance_dict) - before:
-        del MMLogger._instance_dict[name]
 
 
 def test_local_files_equal_mmengines(theirs: Any, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,17 +101,6 @@ def theirs(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         "from __future__ import annotations\nimport json\nfrom typing import Any\n"
         f"{inspect.getsource(visualizers)}\nprint(json.dumps(visualizers('mmengine', {folder!r})))"
     )
-
-
-@pytest.fixture(autouse=True)
-def _no_instances_left() -> Iterator[None]:
-    from mm2pl.mmengine.logging import MMLogger
-
-    before = {kind: set(kind._instance_dict) for kind in (Visualizer, MMLogger)}
-    yield
-    for kind, names in before.items():
-        for name in set(kind._instance_dict) - names:
-            del kind._instance_dict[name]
 
 
 def test_backends_and_files_equal_mmengines(theirs: Any, tmp_path: Path) -> None:
