@@ -69,7 +69,7 @@ def generate() -> str:
     parts += ["\n### `default_hooks`\n\n", _table("key", _default_hook_rows())]
     parts.append("\n## Classes that a config names by `type`\n\nOptimizers are torch's own.\n")
     for name, members in _registries():
-        rows = [_class_row(key, members[key]) for key in members]
+        rows = [_class_row(key, members[key]) for key in sorted(members)]
         parts += [f"\n### `{name}`\n\n", _table("type", rows)]
     parts.append("\n## Modules and public names\n\n")
     parts.append(_table("module", [*_module_rows(modules), *_missing_rows()]))
@@ -189,20 +189,22 @@ def _table(first: str, rows: Iterable[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str], file: Path = FILE) -> int:
+def stale_lines(old: str, new: str) -> list[str]:
+    """Return the lines that only one of two texts has, marked by ``-`` and ``+``."""
+    changes = difflib.unified_diff(old.splitlines(), new.splitlines(), "file", "code", "", "", 0)
+    return [line.rstrip() for line in changes]
+
+
+def main(arguments: list[str]) -> int:
     """Write or check the file; return the exit status."""
     text = generate()
     if arguments != ["--check"]:
-        file.write_text(text)
+        FILE.write_text(text)
         return 0
-    old = file.read_text() if file.exists() else ""
-    changes = difflib.unified_diff(
-        old.splitlines(), text.splitlines(), str(file), "generated", lineterm="", n=0
-    )
-    lines = list(changes)
-    if lines:
-        print("\n".join(lines), f"\n{file.name} is stale: run `make matrix`")
-    return 1 if lines else 0
+    stale = stale_lines(FILE.read_text() if FILE.exists() else "", text)
+    if stale:
+        print(*stale, f"{FILE.name} is stale: run `make matrix`", sep="\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

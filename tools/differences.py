@@ -106,22 +106,24 @@ def _markdown(text: str) -> str:
     return re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
-def main(arguments: list[str], file: Path = FILE) -> int:
-    """Write or check the file; return the exit status."""
-    old = file.read_text()
-    if BEGIN not in old:
-        sys.exit(f"{file} lacks the line {BEGIN!r}")
-    text = old.partition(BEGIN)[0] + BEGIN + "\n" + generate()
+def renewed(document: str) -> str:
+    """Return a document with the list after the mark written anew."""
+    if BEGIN not in document:
+        raise ValueError(f"the document lacks the line {BEGIN!r}")
+    return document.partition(BEGIN)[0] + BEGIN + "\n" + generate()
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the list; return the exit status."""
+    old = FILE.read_text()
+    new = renewed(old)
     if arguments != ["--check"]:
-        file.write_text(text)
+        FILE.write_text(new)
         return 0
-    changes = difflib.unified_diff(
-        old.splitlines(), text.splitlines(), str(file), "generated", lineterm="", n=0
-    )
-    lines = list(changes)
-    if lines:
-        print("\n".join(lines), f"\n{file.name} is stale: run `make matrix`")
-    return 1 if lines else 0
+    if new != old:
+        changes = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+        print(*changes, f"{FILE.name} is stale: run `make matrix`", sep="\n")
+    return int(new != old)
 
 
 if __name__ == "__main__":
