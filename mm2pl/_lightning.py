@@ -5,10 +5,13 @@ Checked on Lightning 2.5.0 to 2.6.6.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.optimizer import _optimizers_to_device
 from lightning.pytorch.profilers import Profiler
 
 # Lightning validates when (batches so far) is a multiple of `val_check_batch`; it has no "never".
@@ -58,20 +61,76 @@ def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:
 
 def stop_without_validation(trainer: pl.Trainer) -> None:
     """End the fit at the next border; ``should_stop`` alone makes Lightning validate once more."""
-    trainer.limit_val_batches = 0
+    trainer.check_val_every_n_epoch = NEVER
     trainer.should_stop = True
 
 
 def allow_validation(trainer: pl.Trainer) -> None:
-    """Undo :func:`stop_without_validation`, so that a later ``validate`` runs."""
-    trainer.limit_val_batches = 1.0
+    """Undo :func:`stop_without_validation`, so that a later fit validates."""
+    trainer.check_val_every_n_epoch = None
 
 
-def set_finished_epochs(trainer: pl.Trainer, epochs: int) -> None:
-    """Tell the fit loop how many epochs a resumed run has behind it."""
+def set_epochs(trainer: pl.Trainer, done: int, total: int) -> None:
+    """Tell the fit loop how many epochs there are, and how many a resumed run has behind it."""
+    trainer.fit_loop.max_epochs = total
     progress: Any = trainer.fit_loop.epoch_progress
     for count in (progress.current, progress.total):
-        count.ready = count.started = count.processed = count.completed = epochs
+        count.ready = count.started = count.processed = count.completed = done
+
+
+def follow_train_length(trainer: pl.Trainer) -> None:
+    """Take the training loader's length anew: a hook may have put another loader in its place.
+
+    Lightning asks for the length once per fit and counts batches by it.
+    """
+    loop: Any = trainer.fit_loop
+    length = _changed_length(loop._combined_loader, loop.max_batches, trainer.limit_train_batches)
+    if length is not None:
+        loop.max_batches = length
+        loop._combined_loader.limits = [length]
+        iter(loop._data_fetcher)
+
+
+def follow_eval_length(trainer: pl.Trainer) -> None:
+    """Do for the validation or test at hand what :func:`follow_train_length` does."""
+    loop: Any = trainer._evaluation_loop
+    limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
+    length = _changed_length(loop._combined_loader, loop.max_batches[0], limit)
+    if length is not None:
+        loop._max_batches = [length]
+        loop._combined_loader.limits = [length]
+        iter(loop._data_fetcher)
+
+
+def _changed_length(loader: Any, known: float, limit: float) -> int | None:
+    """Return the loader's length if it is not the known one; None also if the user limits it."""
+    if limit != 1.0 or isinstance(limit, int) or len(loader.flattened) != 1:
+        return None
+    try:
+        length = len(loader.flattened[0])
+    except TypeError:  # over an IterableDataset without a length
+        return None
+    return None if length == known else length
+
+
+def to_device(module: pl.LightningModule, trainer: pl.Trainer) -> None:
+    """Bring model and optimizers back from the CPU, where Lightning leaves them after a run."""
+    device = trainer.strategy.root_device
+    module.to(device)
+    _optimizers_to_device(trainer.strategy.optimizers, device)
+
+
+@contextmanager
+def keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt; Lightning turns it into an exit and ignores the next."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise end.__context__ from None
 
 
 def is_last_batch(trainer: pl.Trainer) -> bool:

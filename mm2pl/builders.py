@@ -92,7 +92,11 @@ class RunnerBuilders:
                 key_path="visualizer",
             )
         with at_key("visualizer"):
-            return VISUALIZERS.build({**defaults, **visualizer})  # type: ignore[no-any-return]
+            cfg = {**defaults, **visualizer}
+            _forget_visualizer(cfg)
+            built: Visualizer = VISUALIZERS.build(cfg)
+        built.__dict__[_OF_A_RUN] = True
+        return built
 
     def build_log_processor(self, log_processor: Any) -> LogProcessor:
         """Return what formats the log."""
@@ -152,6 +156,24 @@ class RunnerBuilders:
         )
 
 
+# Marks the visualizers that a run made from its config.
+_OF_A_RUN = "_of_a_run"
+
+
+def _forget_visualizer(cfg: Mapping[str, Any]) -> None:
+    """Close the visualizer of that name that an earlier run of this process has made.
+
+    Differs: MMEngine takes it again, and writes into the earlier run's folder.
+    """
+    kind = cfg.get("type")
+    kind = VISUALIZERS.get(kind) if isinstance(kind, str) else kind
+    instances = getattr(kind, "_instance_dict", {})
+    earlier = instances.get(cfg["name"])
+    if isinstance(earlier, Visualizer) and hasattr(earlier, _OF_A_RUN):
+        earlier.close()
+        del instances[cfg["name"]]
+
+
 _DRIVEN_BY_LIGHTNING = ("run", "run_epoch", "run_iter")
 
 
@@ -171,7 +193,6 @@ def _build_loop(
     with at_key(f"{stage}_cfg"):
         kind = cfg["type"] if isinstance(cfg["type"], type) else LOOPS.get(cfg["type"])
         _refuse_own_drive(kind, stage)
-    with at_key(f"{stage}_dataloader"):
         return LOOPS.build(cfg, default_args={"runner": runner, **arguments()})  # type: ignore[no-any-return]
 
 

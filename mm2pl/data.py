@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,8 @@ from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
 from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mm2pl.mmengine.registry._unknown import unknown_type
-from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.mmengine.registry.build_functions import refused_arguments
+from mm2pl.mmengine.registry.errors import at_key, used_at
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -68,14 +69,20 @@ def build_dataloader(
                 batch_sampler,
                 default_args={"sampler": sampler, "batch_size": cfg.pop("batch_size")},
             )
-    return DataLoader(
-        dataset=dataset,
-        sampler=sampler if batch_sampler is None else None,
-        batch_sampler=batch_sampler,
-        collate_fn=_collate_fn(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
-        worker_init_fn=_worker_init_fn(cfg, seed),
+    arguments = {
+        "dataset": dataset,
+        "sampler": sampler if batch_sampler is None else None,
+        "batch_sampler": batch_sampler,
+        "collate_fn": _collate_fn(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
+        "worker_init_fn": _worker_init_fn(cfg, seed),
         **cfg,
-    )
+    }
+    try:
+        loader: DataLoader[Any] = DataLoader(**arguments)
+    except TypeError as error:
+        raise refused_arguments(error, DataLoader, arguments) or error from None
+    _refuse_no_batch(loader)
+    return loader
 
 
 def _build_dataset(cfg: Any) -> Any:
@@ -95,6 +102,18 @@ def _refuse_empty(dataset: Any) -> None:
         )
 
 
+def _refuse_no_batch(loader: DataLoader[Any]) -> None:
+    """Differs: MMEngine trains on nothing, without a word, where all samples are dropped."""
+    if loader.drop_last and hasattr(loader.sampler, "__len__") and len(loader.sampler) > 0:
+        if len(loader) == 0:
+            raise DataError(
+                f"{len(loader.sampler)} samples make no batch of {loader.batch_size}"
+                " with drop_last=True",
+                key_path="drop_last",
+                hint="take a smaller batch_size, or drop_last=False",
+            )
+
+
 def _batch_size(cfg: Mapping[str, Any]) -> int:
     for section in (cfg, cfg.get("batch_sampler") or {}):
         if "batch_size" in section:
@@ -108,7 +127,11 @@ def _collate_fn(cfg: Any) -> Callable[..., Any]:
         return partial(_function(kind, "collate_fn"), **cfg)
     if callable(cfg):
         return cfg  # type: ignore[no-any-return]
-    raise ConfigTypeError(f"collate_fn must be a dict or a callable, got {cfg!r}")
+    raise ConfigTypeError(
+        f"collate_fn must be a dict or a callable, got {cfg!r}",
+        key_path="collate_fn",
+        hint="name a function as collate_fn=dict(type='pseudo_collate')",
+    )
 
 
 def _function(kind: Any, key: str) -> Callable[..., Any]:
@@ -164,6 +187,7 @@ class SlicedDataset:
 
 
 class _HasLoader(Protocol):
+    stage: str
     dataloader: Any
 
 
@@ -177,7 +201,7 @@ class LateLoader:
 
     def __init__(self, loop: _HasLoader) -> None:
         self._loop = loop
-        self._open: Iterator[Any] | None = None
+        self._open: Generator[Any, None, None] | None = None
 
     def __len__(self) -> int:
         return len(self._loop.dataloader)
@@ -186,13 +210,23 @@ class LateLoader:
         self._open = self._batches()
         return self._open
 
-    def _batches(self) -> Iterator[Any]:
-        yield from self._loop.dataloader
+    def _batches(self) -> Generator[Any, None, None]:
+        try:
+            yield from self._loop.dataloader
+        except Exception as error:
+            used_at(error, f"{self._loop.stage}_dataloader")
+            raise
 
     def finish(self) -> None:
         """Read the end of the data as a ``for`` loop does, which also lets the workers go."""
         if self._open is not None:
             next(self._open, None)
+            self._open = None
+
+    def abandon(self) -> None:
+        """Let the workers go without reading on."""
+        if self._open is not None:
+            self._open.close()
             self._open = None
 
 
@@ -211,11 +245,18 @@ class IterationLoader:
         loop, runner = self._runner.train_loop, self._runner
         for _ in range(self._length):
             runner.model.train()
-            # Looked up at each step: hooks swap the iterator in mid run.
-            yield next(loop.dataloader_iterator)
+            try:
+                # Looked up at each step: hooks swap the iterator in mid run.
+                batch = next(loop.dataloader_iterator)
+            except Exception as error:
+                used_at(error, f"{loop.stage}_dataloader")
+                raise
+            yield batch
 
     def finish(self) -> None:
         """Nothing to let go: the loop owns the iterator."""
+
+    abandon = finish
 
 
 class RunnerDataModule(pl.LightningDataModule):
@@ -257,3 +298,8 @@ class RunnerDataModule(pl.LightningDataModule):
         """Close the stage's open iterator at the end of an epoch."""
         if stage in self._late:
             self._late[stage].finish()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the workers of a run that failed; the runner would keep them alive."""
+        for late in self._late.values():
+            late.abandon()

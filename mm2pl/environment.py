@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mm2pl.mmengine.dist import broadcast
+from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
 
 _RULE = "-" * 60
@@ -45,6 +46,19 @@ def make_timestamp() -> str:
     now = torch.tensor(time.time(), dtype=torch.float64)
     broadcast(now)
     return time.strftime("%Y%m%d_%H%M%S", time.localtime(now.item()))
+
+
+def unused_name(name: str) -> str:
+    """Return the name, with a number if a run of this process has taken it.
+
+    Differs: MMEngine's second run within a second goes on with the first one's log, message hub
+    and visualizer.
+    """
+    number, unused = 1, name
+    while MMLogger.check_instance_created(unused):
+        number += 1
+        unused = f"{name}_{number}"
+    return unused
 
 
 def describe(env: Mapping[str, Any], runtime: Mapping[str, Any]) -> str:

@@ -144,3 +144,9 @@ def bind_to_lightning(
     steps = {id(one.optimizer): one.step for one in optimizers}
     for one in wrappers_of(wrapper):
         one.bind(backward=backward, step=steps[id(one.optimizer)])
+
+
+def unbind(wrapper: Any) -> None:
+    """Undo :func:`bind_to_lightning`: after a run the wrappers work by themselves again."""
+    for one in wrappers_of(wrapper):
+        one.bind()

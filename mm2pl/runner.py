@@ -6,47 +6,42 @@ import copy
 import inspect
 import os
 import os.path as osp
-import pickle
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from mm2pl import _lightning, checkpoint, environment
+from mm2pl import _lightning, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
 from mm2pl.data import RunnerDataModule
-from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigError, ConfigTypeError, ModelError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
-from mm2pl.mmengine.device import get_device
-from mm2pl.mmengine.dist import get_dist_info, is_main_process, master_only
-from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.dist import get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.registry import HOOKS, RUNNERS, DefaultScope
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
-from mm2pl.mmengine.runner.checkpoint import (
-    _load_checkpoint,
-    _load_checkpoint_to_model,
-    find_latest_checkpoint,
-)
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
 from mm2pl.optim import scale_learning_rates
 from mm2pl.progress import progress_bars
+from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_views import RunnerViews
 from mm2pl.trainer import make_trainer
 from mm2pl.translate import translate
+from mm2pl.translate.hooks import with_defaults
 
 __all__ = ["Runner"]
 
 
 @RUNNERS.register_module()
-class Runner(RunnerBuilders, RunnerViews):
+class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
     """Trains, validates and tests by a config, on Lightning's Trainer.
 
     The arguments are MMEngine's and stand in a config under the same names; each may be a config
@@ -132,7 +127,8 @@ class Runner(RunnerBuilders, RunnerViews):
         self._keep_sections()
         self._set_up_environment()
         self._set_up_records()
-        self._hooks = HookCollection(self)
+        self._hooks: list[Hook] = []
+        self._hook_collection = HookCollection(self, self._hooks)
         self._hook_callback = HookCallback(self)
         self.trainer = make_trainer(
             self.plan, [self._hook_callback, *progress_bars(self)], self._work_dir
@@ -141,9 +137,7 @@ class Runner(RunnerBuilders, RunnerViews):
             self.visualizer, self._work_dir, self._experiment_name, self._timestamp
         )
         self._set_up_model()
-        for path, hook in self.plan.hooks.entries:
-            with at_key(path):
-                self.register_hook(hook)
+        self._register(dict(self.plan.hooks.entries))
         self.logger.info(f"Hooks will be executed in the following order:\n{self.get_hooks_info()}")
         self.dump_config()
 
@@ -156,6 +150,8 @@ class Runner(RunnerBuilders, RunnerViews):
         arguments = {key: cfg[key] for key in _ARGUMENTS if cfg.get(key) is not None}
         arguments.setdefault("model", None)
         arguments.setdefault("work_dir", "")
+        if "default_scope" in cfg:
+            arguments["default_scope"] = cfg["default_scope"]  # None means none
         return cls(**arguments, cfg=cfg)
 
     # Set-up, in MMEngine's order: models and data draw from the same random numbers.
@@ -188,7 +184,9 @@ class Runner(RunnerBuilders, RunnerViews):
             self.set_randomness(**self._randomness_cfg)
         stem = osp.splitext(osp.basename(self.cfg.filename))[0] if self.cfg.filename else None
         name = runtime.experiment_name or stem
-        self._experiment_name = f"{name}_{self._timestamp}" if name else self._timestamp
+        self._experiment_name = environment.unused_name(
+            f"{name}_{self._timestamp}" if name else self._timestamp
+        )
         self._log_dir = osp.join(self._work_dir, self._timestamp)
         os.makedirs(self._log_dir, exist_ok=True)
 
@@ -204,7 +202,7 @@ class Runner(RunnerBuilders, RunnerViews):
         self.logger = self.build_logger(log_level=runtime.log_level)
         self._log_environment()
         self.message_hub = self.build_message_hub()
-        self.visualizer = self.build_visualizer(copy.deepcopy(runtime.visualizer))
+        self.visualizer = self.build_visualizer(runtime.visualizer)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
 
@@ -253,8 +251,7 @@ class Runner(RunnerBuilders, RunnerViews):
                 key_path="train_cfg",
                 hint="add train_dataloader, train_cfg and optim_wrapper to the config",
             )
-        with _quiet():
-            self.trainer.fit(self.module, datamodule=self.datamodule)
+        self._run(self.trainer.fit)
         return self.bare_model
 
     def val(self) -> dict[str, Any]:
@@ -272,9 +269,13 @@ class Runner(RunnerBuilders, RunnerViews):
                 key_path=f"{stage}_cfg",
                 hint=f"add {stage}_dataloader, {stage}_cfg and {stage}_evaluator to the config",
             )
-        with _quiet():
-            run(self.module, datamodule=self.datamodule, verbose=False)
+        self._run(run, verbose=False)
         return self.final_metrics
+
+    def _run(self, run: Callable[..., Any], **options: Any) -> None:
+        with _quiet(), _lightning.keyboard_interrupts():
+            run(self.module, datamodule=self.datamodule, **options)
+        _lightning.to_device(self.module, self.trainer)
 
     def prepare(self, stage: str) -> None:
         """Do what comes before the first step; Lightning calls it through its ``setup``.
@@ -314,7 +315,8 @@ class Runner(RunnerBuilders, RunnerViews):
             turn_on_activation_checkpointing(self.bare_model, modules)
         self.load_or_resume()
         self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
-        _lightning.set_finished_epochs(self.trainer, self.epoch if self._train_loop.by_epoch else 0)
+        done = self.epoch if self._train_loop.by_epoch else 0
+        _lightning.set_epochs(self.trainer, done, self.max_epochs)
         self._maybe_compile("train_step")
 
     def _init_model_weights(self) -> None:
@@ -357,6 +359,14 @@ class Runner(RunnerBuilders, RunnerViews):
         if not auto_scale_lr or not auto_scale_lr.get("enable", False):
             return
         assert "base_batch_size" in auto_scale_lr, "Lack of `base_batch_size` in `auto_scale_lr`."
+        if _any_built(self.param_schedulers):
+            raise RuntimeError(
+                "`scale_lr` should be called before building ParamScheduler because ParamScheduler"
+                " will store initial lr from optimizer wrappers"
+            )
+        assert isinstance(optim_wrapper, OptimWrapper), (
+            "`scale_lr should be called after building OptimWrapper"
+        )
         loader: Any = self._train_dataloader
         size = loader["batch_size"] if isinstance(loader, Mapping) else loader.batch_size
         real, base = self.world_size * size, auto_scale_lr["base_batch_size"]
@@ -371,7 +381,7 @@ class Runner(RunnerBuilders, RunnerViews):
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a point on all hooks that have it, by priority."""
-        self._hooks.call(fn_name, **kwargs)
+        self._hook_collection.call(fn_name, **kwargs)
 
     def register_hook(self, hook: Hook | dict[str, Any], priority: str | int | None = None) -> None:
         """Add a hook, behind those of the same priority.
@@ -390,159 +400,33 @@ class Runner(RunnerBuilders, RunnerViews):
             raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
         if given is not None:
             hook.priority = given
-        self._hooks.add(hook)
+        self._hook_collection.add(hook)
 
-    def register_custom_hooks(self, hooks: list[Hook | dict[str, Any]]) -> None:
+    def register_hooks(
+        self,
+        default_hooks: dict[str, Any] | None = None,
+        custom_hooks: Sequence[Hook | dict[str, Any]] | None = None,
+    ) -> None:
+        """Add the default hooks, changed as ``default_hooks`` says, and then the others."""
+        self.register_default_hooks(default_hooks)
+        self.register_custom_hooks(custom_hooks or ())
+
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Add the default hooks; ``hooks`` replaces them by name, adds, or with None leaves out."""
+        self._register({f"default_hooks.{name}": hook for name, hook in with_defaults(hooks)})
+
+    def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
         """Add several hooks."""
-        for hook in hooks:
-            self.register_hook(hook)
+        self._register({f"custom_hooks[{index}]": hook for index, hook in enumerate(hooks)})
+
+    def _register(self, hooks: Mapping[str, Any]) -> None:
+        for path, hook in hooks.items():
+            with at_key(path):
+                self.register_hook(hook)
 
     def get_hooks_info(self) -> str:
         """Return the table of points and the hooks that run there, in order."""
-        table: str = self._hooks.table()
-        return table
-
-    # Checkpoints
-
-    def load_or_resume(self) -> None:
-        """Load weights or go on from a checkpoint, once, as the config says."""
-        if self._has_loaded:
-            return
-        if self._resume:
-            source = self._load_from
-            if source is None:
-                source = find_latest_checkpoint(self.work_dir)
-                self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
-            if source is not None:
-                self.resume(source)
-        elif self._load_from is not None:
-            self.load_checkpoint(self._load_from)
-
-    def resume(
-        self,
-        filename: str,
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-        map_location: Any = "default",
-    ) -> None:
-        """Go on from a checkpoint: weights, counters, optimizers, schedules and histories.
-
-        Args:
-            filename: The checkpoint's path or URI.
-            resume_optimizer: Whether to take up the optimizers' state.
-            resume_param_scheduler: Whether to take up the schedulers' state.
-            map_location: As in :func:`torch.load`; by default the device in use.
-        """
-        device = get_device() if map_location == "default" else map_location
-        loaded = self.load_checkpoint(filename, map_location=device)
-        if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
-            raise CheckpointError(
-                f"{filename} holds weights only, there is nothing to resume",
-                hint="use load_from without resume to start from these weights",
-            )
-        meta = loaded["meta"]
-        self.train_loop._epoch = meta["epoch"]
-        self.train_loop._iter = meta["iter"]
-        self._resume_seed(meta.get("seed"))
-        metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
-        # Values may be arrays, which have no single truth: compare what they pickle to.
-        if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
-            self.logger.warning(
-                "The dataset metainfo from the resumed checkpoint is different from the current"
-                " training dataset, please check the correctness of the checkpoint or the training"
-                " dataset."
-            )
-        self.message_hub.load_state_dict(loaded["message_hub"])
-        if "optimizer" in loaded and resume_optimizer:
-            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-            self.optim_wrapper.load_state_dict(loaded["optimizer"])
-        if self.param_schedulers is None and resume_param_scheduler:
-            self.logger.warning(
-                "`resume_param_scheduler` is True but `self.param_schedulers` is None, so skip"
-                " resuming parameter schedulers"
-            )
-        elif "param_schedulers" in loaded and resume_param_scheduler:
-            checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
-        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
-
-    def _resume_seed(self, seed: int | None) -> None:
-        current = self._randomness_cfg.get("seed")
-        if seed is None or seed == current:
-            return
-        if current is not None:
-            self.logger.warning(
-                f'The value of random seed in the checkpoint "{seed}" is different from the value'
-                f' in `randomness` config "{current}"'
-            )
-        self._randomness_cfg.update(seed=seed)
-        self.set_randomness(**self._randomness_cfg)
-
-    def load_checkpoint(
-        self,
-        filename: str,
-        map_location: Any = "cpu",
-        strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  MMEngine's
-    ) -> Any:
-        """Load weights into the model.
-
-        Args:
-            filename: The checkpoint's path or URI.
-            map_location: As in :func:`torch.load`.
-            strict: Raise where names or shapes differ.
-            revise_keys: ``(pattern, replacement)`` pairs applied to the names.
-
-        Returns:
-            The whole checkpoint.
-        """
-        loaded = _load_checkpoint(filename, map_location=map_location)
-        if not isinstance(loaded, Mapping):
-            raise CheckpointError(f"{filename} holds a {type(loaded).__name__}, not weights")
-        self.call_hook("after_load_checkpoint", checkpoint=loaded)
-        _load_checkpoint_to_model(self.bare_model, loaded, strict, revise_keys=revise_keys)
-        self._has_loaded = True
-        self.logger.info(f"Load checkpoint from {filename}")
-        return loaded
-
-    @master_only
-    def save_checkpoint(
-        self,
-        out_dir: str,
-        filename: str,
-        file_client_args: Any = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
-        meta: dict[str, Any] | None = None,
-        by_epoch: bool = True,
-        backend_args: Any = None,
-    ) -> None:
-        """Save the run.
-
-        Args:
-            out_dir: The folder or URI.
-            filename: The file's name in it.
-            file_client_args: Deprecated name of ``backend_args``.
-            save_optimizer: Whether to save the optimizers' state.
-            save_param_scheduler: Whether to save the schedulers' state.
-            meta: Goes into ``meta``.
-            by_epoch: Whether this is an epoch's end, which is not counted yet.
-            backend_args: Arguments of the file backend.
-        """
-        if meta is not None and not isinstance(meta, dict):
-            raise ConfigTypeError(f"meta must be a dict or None, got {type(meta)}")
-        meta = meta or {}
-        meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
-        meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
-        backend_args = backend_args or file_client_args
-        collected = checkpoint.collect(
-            self,
-            meta=meta,
-            save_optimizer=save_optimizer,
-            save_param_scheduler=save_param_scheduler,
-        )
-        self.call_hook("before_save_checkpoint", checkpoint=collected)
-        path = join_path(out_dir, filename, backend_args=backend_args)
-        checkpoint.write(collected, str(path), backend_args)
+        return self._hook_collection.table()
 
     def dump_config(self) -> None:
         """Copy the config into ``work_dir``."""
@@ -562,6 +446,15 @@ def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in arguments.items() if value is not None}
     given["default_scope"] = arguments["default_scope"]
     return rest | given
+
+
+def _any_built(schedulers: Any) -> bool:
+    """Whether there is a built scheduler in a config of schedulers."""
+    if isinstance(schedulers, Mapping):
+        return "type" not in schedulers and any(map(_any_built, schedulers.values()))
+    if isinstance(schedulers, (list, tuple)):
+        return any(map(_any_built, schedulers))
+    return isinstance(schedulers, _ParamScheduler)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ class RunnerViews:
     """The runner's properties; loops are built when they are first asked for."""
 
     _model: Any
-    _hooks: Any
+    _hooks: list[Hook]
     _train_loop: Any
     _val_loop: Any
     _test_loop: Any
@@ -95,7 +95,7 @@ class RunnerViews:
     @property
     def hooks(self) -> list[Hook]:
         """The hooks by priority."""
-        return self._hooks.hooks  # type: ignore[no-any-return]
+        return self._hooks
 
     @property
     def model(self) -> Any:

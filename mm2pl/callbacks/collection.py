@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.registry.errors import add_note
 from mm2pl.mmengine.runner.priority import Priority, get_priority
 
 
@@ -14,10 +15,11 @@ class HookCollection:
 
     Args:
         runner: What each hook receives.
+        hooks: The list to keep in order; it may be changed from outside as well.
     """
 
-    def __init__(self, runner: Any) -> None:
-        self.hooks: list[Hook] = []
+    def __init__(self, runner: Any, hooks: list[Hook]) -> None:
+        self.hooks = hooks
         self._runner = runner
         self._known: list[Hook] = []
         self._points: dict[str, list[tuple[Hook, Callable[..., None]]]] = {}
@@ -41,16 +43,20 @@ class HookCollection:
         for hook, method in methods:
             try:
                 method(self._runner, **kwargs)
-            except TypeError as error:
-                # MMEngine names the hook too: a wrong signature says nothing of where it is.
-                raise TypeError(f"{error} in {hook}") from error
+            except Exception as error:
+                # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
+                add_note(error, f"In the hook {type(hook).__name__} at {point}")
+                raise
 
     def _implementers(self, point: str) -> list[tuple[Hook, Callable[..., None]]]:
-        if point in Hook.stages:
-            hooks = [hook for hook in self.hooks if point in hook.get_triggered_stages()]
-        else:
-            hooks = [hook for hook in self.hooks if hasattr(hook, point)]
-        return [(hook, getattr(hook, point)) for hook in hooks]
+        return [
+            (hook, getattr(hook, point))
+            for hook in self.hooks
+            if point in hook.get_triggered_stages()
+            # Points of one's own, and methods that were put on the object.
+            or (point not in Hook.stages and hasattr(hook, point))
+            or point in vars(hook)
+        ]
 
     def table(self) -> str:
         """Return the text table of points and the hooks that run there, in order."""

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import torch
 
 from mm2pl import _lightning
+from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -36,6 +37,7 @@ class HookCallback(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._trained = False
+        _lightning.allow_validation(trainer)
         self._runner.prepare(stage)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -43,6 +45,12 @@ class HookCallback(pl.Callback):
             # Nothing was left to train, so Lightning skipped its loop; MMEngine's hooks still run.
             self.on_train_start(trainer, pl_module)
             self.on_train_end(trainer, pl_module)
+        unbind(self._runner.optim_wrapper)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        unbind(self._runner.optim_wrapper)
 
     # Training
 
@@ -50,6 +58,9 @@ class HookCallback(pl.Callback):
         self._trained = True
         runner = self._runner
         runner.call_hook("before_train")
+        if runner.train_loop.stop_training:
+            # Looked at before the first step too: a hook, or the run before, may have set it.
+            trainer.should_stop = True
         if not runner.train_loop.by_epoch:
             # To MMEngine the whole of an iteration-based run is one epoch.
             runner.call_hook("before_train_epoch")
@@ -59,6 +70,7 @@ class HookCallback(pl.Callback):
         if self._runner.train_loop.by_epoch:
             self._runner.call_hook("before_train_epoch")
             self._runner.model.train()
+            _lightning.follow_train_length(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -108,7 +120,6 @@ class HookCallback(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         runner = self._runner
-        _lightning.allow_validation(trainer)
         if not runner.train_loop.by_epoch:
             runner.call_hook("after_train_epoch")
         runner.call_hook("after_train")
@@ -125,6 +136,7 @@ class HookCallback(pl.Callback):
             runner.call_hook(f"before_{stage}_epoch")
         runner.model.eval()
         runner.eval_loop(stage).start()
+        _lightning.follow_eval_length(runner.trainer)
 
     def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
         self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)

@@ -18,15 +18,21 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+def with_defaults(given: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    """List the default hooks with their names as a config changes them; None leaves one out."""
+    hooks: dict[str, Any] = DEFAULT_HOOKS | dict(given or {})
+    return [
+        (name, hook)
+        for name, hook in hooks.items()
+        if hook is not None or name not in DEFAULT_HOOKS
+    ]
+
+
 def plan_hooks(cfg: Mapping[str, Any], report: Report) -> HooksPlan:
     """List the hooks in MMEngine's order of registration: defaults, added ones, custom ones."""
-    defaults: dict[str, Any] = dict(DEFAULT_HOOKS)
-    for name, hook in (cfg.get("default_hooks") or {}).items():
-        if hook is None and name in DEFAULT_HOOKS:
-            defaults.pop(name, None)
-        else:
-            defaults[name] = hook
-    entries = [(f"default_hooks.{name}", hook) for name, hook in defaults.items()]
+    entries = [
+        (f"default_hooks.{name}", hook) for name, hook in with_defaults(cfg.get("default_hooks"))
+    ]
     custom = cfg.get("custom_hooks")
     if custom is not None and not isinstance(custom, (list, tuple)):
         report.problem("custom_hooks must be a list of hooks", "custom_hooks")

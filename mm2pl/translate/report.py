@@ -111,7 +111,7 @@ def whole_number(minimum: int) -> Check:
 
     def check(value: Any) -> str | None:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if fits and value == int(value) and value >= minimum:
+        if fits and float(value).is_integer() and value >= minimum:
             return None
         return f"must be a whole number of at least {minimum}"
 

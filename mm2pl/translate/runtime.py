@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mm2pl.plan import RuntimePlan, Status
-from mm2pl.translate.report import Report, Rule, one_of, whole_number
+from mm2pl.translate.report import Report, Rule, one_of, type_name, whole_number
 
 _SECTION = "read by its own section's rules"
 _LATER = "comes with a later release of mm2pl"
@@ -47,8 +47,8 @@ TOP_RULES = (
     Rule(
         "runner_type",
         Status.AS_IS,
-        "this Runner",
-        lambda kind: None if kind == "Runner" else f"only 'Runner' runs here; the rest {_LATER}",
+        "Runner or a subclass of it",
+        lambda kind: f"FlexibleRunner {_LATER}" if type_name(kind) == "FlexibleRunner" else None,
     ),
     Rule("strategy", Status.UNSUPPORTED, f"strategy {_LATER}"),
     Rule("efficient_conv_bn_eval", Status.UNSUPPORTED, _LATER),

@@ -69,31 +69,10 @@ def load_state_dict(
         RuntimeError: ``strict`` and something does not fit.
     """
     metadata = getattr(state_dict, "_metadata", None) or {}
-    state = OrderedDict(state_dict)
     missing: list[str] = []
     unexpected: list[str] = []
     wrong: list[str] = []
-
-    def load(part: nn.Module, prefix: str) -> None:
-        if is_model_wrapper(part) or _is_tta(part):
-            part = part.module  # type: ignore[assignment]
-        part._load_from_state_dict(
-            {key: value for key, value in state.items() if key.startswith(prefix)},
-            prefix,
-            metadata.get(prefix[:-1], {}),
-            True,
-            missing,
-            unexpected,
-            wrong,
-        )
-        for name, child in part._modules.items():
-            if child is not None:
-                load(child, f"{prefix}{name}.")
-        keys = _IncompatibleKeys(missing, unexpected)
-        for hook in part._load_state_dict_post_hooks.values():
-            hook(part, keys)
-
-    load(module, "")
+    _load_part(module, dict(state_dict), "", metadata, (missing, unexpected, wrong))
     # Counters of BatchNorm that old files do not have change nothing.
     missing = [key for key in missing if "num_batches_tracked" not in key]
     if unexpected:
@@ -105,6 +84,28 @@ def load_state_dict(
         if strict:
             raise RuntimeError(message)
         print_log(message, logger=logger, level=logging.WARNING)
+
+
+def _load_part(
+    part: nn.Module,
+    weights: dict[str, Any],
+    prefix: str,
+    metadata: Mapping[str, Any],
+    problems: tuple[list[str], list[str], list[str]],
+) -> None:
+    """Load a module and its children; ``problems`` gathers missing, unexpected and wrong names."""
+    if is_model_wrapper(part) or _is_tta(part):
+        part = part.module  # type: ignore[assignment]
+    part._load_from_state_dict(weights, prefix, metadata.get(prefix[:-1], {}), True, *problems)
+    for name, child in part._modules.items():
+        if child is not None:
+            start = f"{prefix}{name}."
+            # Not from the whole: the parent may have renamed what its children are to find.
+            below = {key: value for key, value in weights.items() if key.startswith(start)}
+            _load_part(child, below, start, metadata, problems)
+    keys = _IncompatibleKeys(*problems[:2])
+    for hook in part._load_state_dict_post_hooks.values():
+        hook(part, keys)
 
 
 def _is_tta(module: nn.Module) -> bool:

@@ -1,0 +1,162 @@
+"""Loading, resuming and saving of a run."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl import checkpoint
+from mm2pl.errors import CheckpointError, ConfigTypeError
+from mm2pl.mmengine.device import get_device
+from mm2pl.mmengine.dist import master_only
+from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.runner.checkpoint import (
+    _load_checkpoint,
+    _load_checkpoint_to_model,
+    find_latest_checkpoint,
+)
+
+
+class RunnerCheckpoints:
+    """The runner's methods around checkpoint files."""
+
+    def load_or_resume(self: Any) -> None:
+        """Load weights or go on from a checkpoint, once, as the config says."""
+        if self._has_loaded:
+            return
+        if self._resume:
+            source = self._load_from
+            if source is None:
+                source = find_latest_checkpoint(self.work_dir)
+                self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
+            if source is not None:
+                self.resume(source)
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+
+    def resume(
+        self: Any,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "default",
+    ) -> None:
+        """Go on from a checkpoint: weights, counters, optimizers, schedules and histories.
+
+        Args:
+            filename: The checkpoint's path or URI.
+            resume_optimizer: Whether to take up the optimizers' state.
+            resume_param_scheduler: Whether to take up the schedulers' state.
+            map_location: As in :func:`torch.load`; by default the device in use.
+        """
+        device = get_device() if map_location == "default" else map_location
+        loaded = self.load_checkpoint(filename, map_location=device)
+        if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
+            raise CheckpointError(
+                f"{filename} holds weights only, there is nothing to resume",
+                hint="use load_from without resume to start from these weights",
+            )
+        meta = loaded["meta"]
+        self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]
+        self._resume_seed(meta.get("seed"))
+        metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
+        # Values may be arrays, which have no single truth: compare what they pickle to.
+        if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
+            self.logger.warning(
+                "The dataset metainfo from the resumed checkpoint is different from the current"
+                " training dataset, please check the correctness of the checkpoint or the training"
+                " dataset."
+            )
+        self.message_hub.load_state_dict(loaded["message_hub"])
+        if "optimizer" in loaded and resume_optimizer:
+            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+            self.optim_wrapper.load_state_dict(loaded["optimizer"])
+        if self.param_schedulers is None and resume_param_scheduler:
+            self.logger.warning(
+                "`resume_param_scheduler` is True but `self.param_schedulers` is None, so skip"
+                " resuming parameter schedulers"
+            )
+        elif "param_schedulers" in loaded and resume_param_scheduler:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+            checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+
+    def _resume_seed(self: Any, seed: int | None) -> None:
+        current = self._randomness_cfg.get("seed")
+        if seed is None or seed == current:
+            return
+        if current is not None:
+            self.logger.warning(
+                f'The value of random seed in the checkpoint "{seed}" is different from the value'
+                f' in `randomness` config "{current}"'
+            )
+        self._randomness_cfg.update(seed=seed)
+        self.set_randomness(**self._randomness_cfg)
+
+    def load_checkpoint(
+        self: Any,
+        filename: str,
+        map_location: Any = "cpu",
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  MMEngine's
+    ) -> Any:
+        """Load weights into the model.
+
+        Args:
+            filename: The checkpoint's path or URI.
+            map_location: As in :func:`torch.load`.
+            strict: Raise where names or shapes differ.
+            revise_keys: ``(pattern, replacement)`` pairs applied to the names.
+
+        Returns:
+            The whole checkpoint.
+        """
+        loaded = _load_checkpoint(filename, map_location=map_location)
+        if not isinstance(loaded, Mapping):
+            raise CheckpointError(f"{filename} holds a {type(loaded).__name__}, not weights")
+        self.call_hook("after_load_checkpoint", checkpoint=loaded)
+        _load_checkpoint_to_model(self.bare_model, loaded, strict, revise_keys=revise_keys)
+        self._has_loaded = True
+        self.logger.info(f"Load checkpoint from {filename}")
+        return loaded
+
+    @master_only
+    def save_checkpoint(
+        self: Any,
+        out_dir: str,
+        filename: str,
+        file_client_args: Any = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: Any = None,
+    ) -> None:
+        """Save the run.
+
+        Args:
+            out_dir: The folder or URI.
+            filename: The file's name in it.
+            file_client_args: Deprecated name of ``backend_args``.
+            save_optimizer: Whether to save the optimizers' state.
+            save_param_scheduler: Whether to save the schedulers' state.
+            meta: Goes into ``meta``.
+            by_epoch: Whether this is an epoch's end, which is not counted yet.
+            backend_args: Arguments of the file backend.
+        """
+        if meta is not None and not isinstance(meta, dict):
+            raise ConfigTypeError(f"meta must be a dict or None, got {type(meta)}")
+        meta = meta or {}
+        meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
+        meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
+        backend_args = backend_args or file_client_args
+        collected = checkpoint.collect(
+            self,
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        self.call_hook("before_save_checkpoint", checkpoint=collected)
+        path = join_path(out_dir, filename, backend_args=backend_args)
+        checkpoint.write(collected, str(path), backend_args)
