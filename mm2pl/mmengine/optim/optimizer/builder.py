@@ -12,6 +12,7 @@ from torch import nn
 from mm2pl.mmengine.optim.optimizer import _third_party
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
+from mm2pl.mmengine.registry.errors import record
 
 __all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "build_optim_wrapper"]
 
@@ -55,5 +56,9 @@ def build_optim_wrapper(model: nn.Module, cfg: dict[str, Any]) -> OptimWrapper:
         "paramwise_cfg": wrapper_cfg.pop("paramwise_cfg", None),
         "optim_wrapper_cfg": wrapper_cfg,
     }
-    wrapper: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor_cfg)(model)
+    try:
+        wrapper: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor_cfg)(model)
+    except Exception as error:  # also one that the constructor raises when it is called
+        record(error, cfg, "an optimizer wrapper")
+        raise
     return wrapper

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 import mm2pl.mmengine.optim as optim
-from mm2pl.errors import MissingPackageError, UnsupportedError
-from mm2pl.mmengine.optim.optimizer import _third_party, builder
+from mm2pl.errors import ConfigError, MissingPackageError, UnsupportedError
+from mm2pl.mmengine.optim.optimizer import _third_party, build_optim_wrapper, builder
 from mm2pl.mmengine.optim.optimizer.default_constructor import DefaultOptimWrapperConstructor
 from mm2pl.mmengine.registry import (
     OPTIM_WRAPPERS,
     OPTIMIZERS,
 )
+from mm2pl.mmengine.registry.errors import at_key
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,29 @@ def test_torchs_own_gives_way_to_a_users_optimizer_of_the_name(
     builder.register_torch_optimizers()
     assert OPTIMIZERS.get("Brandnew") is kind
     assert OPTIMIZERS.get("TorchBrandnew") is torch.optim.Brandnew  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("cfg", "path"),
+    [
+        (dict(), "optimizer"),
+        (dict(optimizer=dict(type="SGD"), clip_grad={}), "clip_grad"),
+        (dict(optimizer=dict(type="SGD"), clip_grad=dict(type="size")), "clip_grad.type"),
+        (dict(optimizer=dict(type="SGD"), paramwise_cfg=3), "paramwise_cfg"),
+        (
+            dict(optimizer=dict(type="SGD"), paramwise_cfg=dict(bias_lr_mult=2.0)),
+            "paramwise_cfg.bias_lr_mult",
+        ),
+        (
+            dict(optimizer=dict(type="SGD", lr=1), type="AmpOptimWrapper", dtype="int3"),
+            "dtype",
+        ),
+    ],
+)
+def test_a_wrong_option_is_located_where_the_wrapper_stands(cfg: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError) as caught, at_key("wrappers.first"):
+        build_optim_wrapper(nn.Linear(1, 1), cfg)
+    assert caught.value.key_path == f"wrappers.first.{path}"
 
 
 def test_a_package_that_is_not_installed_registers_nothing() -> None:
