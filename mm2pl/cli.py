@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,17 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm2pl import __version__, install_as_mmengine
-from mm2pl.errors import ConfigFileNotFoundError, Mm2plError
+from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError
+from mm2pl.failures import USAGE, describe, exit_status
 
 if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
+    from mm2pl.runner import Runner
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, INTERRUPTED = 0, 130
+_MOST_SEED = 2**32 - 1
+_COMMANDS = {
+    "fit": "train, and validate as the config says",
+    "validate": "compute the validation metrics",
+    "test": "compute the test metrics",
+}
 _EXAMPLES = """examples:
   mm2pl fit configs/digits/digits_cnn_20e.py
   mm2pl fit config.py --work-dir runs/a --cfg-options optim_wrapper.optimizer.lr=0.01
   mm2pl fit config.py --resume
   mm2pl test config.py work_dirs/config/epoch_20.pth
+
+exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted
 """
 
 
@@ -32,21 +45,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; by default those of the process.
 
     Returns:
-        0 if all went well, 1 if the run failed, 2 for a wrong call or config.
+        0 if all went well, 1 if the run failed, 2 for a wrong call or config, 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: ``--help``, ``--version``, or arguments that cannot be understood.
     """
-    args = _parser().parse_args(argv)
+    args = _arguments(argv)
+    run = _Run(args)
     try:
-        return int(_run(args))
+        run.go()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return FAILED
+        _say(run.where_interrupted())
+        return INTERRUPTED
     except Exception as error:
-        return _report(error, args.traceback)
+        return _report(error, run)
+    return OK
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+    except Mm2plError as error:  # from a value of --cfg-options
+        parser.error(str(error))
+    if args.checkpoint and args.load_from:
+        parser.error("CHECKPOINT and --load-from mean the same: give one of them")
+    if isinstance(args.resume, str) and (args.checkpoint or args.load_from):
+        parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mm2pl.mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         prog="mm2pl",
         description="Run MMEngine configs on PyTorch Lightning.",
@@ -55,92 +84,205 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mm2pl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in (
-        ("fit", "train, and validate as the config says"),
-        ("validate", "compute the validation metrics"),
-        ("test", "compute the test metrics"),
-    ):
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.add_argument("config", metavar="CONFIG", help="the config file")
-        if name != "fit":
-            command.add_argument(
-                "checkpoint", metavar="CHECKPOINT", nargs="?", help="weights to load"
-            )
-        command.add_argument("--work-dir", metavar="DIR", help="where checkpoints and logs go")
-        command.add_argument(
-            "--cfg-options",
-            nargs="+",
-            action=DictAction,
-            metavar="KEY=VALUE",
-            help="change the config: a.b=1 c='[1,2]' d.0.e=x",
-        )
-        command.add_argument("--load-from", metavar="FILE", help="weights to start from")
-        if name == "fit":
-            command.add_argument(
-                "--resume",
-                nargs="?",
-                const=True,
-                metavar="FILE",
-                help="go on from FILE, or from the newest checkpoint of the work dir",
-            )
-        command.add_argument("--seed", type=int, help="seed of all random numbers")
-        command.add_argument(
-            "--traceback", action="store_true", help="show the whole traceback of an error"
-        )
+    for name, text in _COMMANDS.items():
+        _add_options(commands.add_parser(name, help=text, description=f"{text.capitalize()}."))
     return parser
 
 
-def _run(args: argparse.Namespace) -> int:
-    install_as_mmengine()
-    # Configs import user code by dotted name from where the command is given, as scripts do.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    cfg = _load(args)  # before torch is imported: a wrong config is an error at once
-    from mm2pl.runner import Runner
+def _add_options(command: argparse.ArgumentParser) -> None:
+    from mm2pl.mmengine.config import DictAction
 
-    # Lightning sets its level when it is imported; the run's own log says what it would say.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    runner = Runner.from_cfg(cfg)
-    if args.command == "fit":
-        runner.train()
-        metrics = runner.final_metrics
-    else:
-        metrics = runner.val() if args.command == "validate" else runner.test()
-    print(_summary(runner, metrics))
-    return OK
+    add = command.add_argument
+    add("config", metavar="CONFIG", help="the config file: .py, .yml, .yaml or .json")
+    add("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights to start from")
+    add(
+        "--work-dir",
+        metavar="DIR",
+        help="where checkpoints and logs go (default: the config's work_dir, else"
+        " ./work_dirs/NAME_OF_CONFIG)",
+    )
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change the config: a.b=1 c='[1,2]' list.0.key=x",
+    )
+    add("--load-from", metavar="FILE", help="the same as CHECKPOINT")
+    add(
+        "--resume",
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="go on from FILE, or from the newest checkpoint of the work dir; validate and test"
+        " load its weights",
+    )
+    add("--seed", type=_seed, metavar="N", help="seed of all random numbers (default: a new one)")
+    add("--traceback", action="store_true", help="show the whole traceback of an error")
 
 
-def _load(args: argparse.Namespace) -> Config:
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= _MOST_SEED):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {_MOST_SEED}, got {text!r}"
+        )
+    return int(text)
+
+
+class _Run:
+    """One call of the command line.
+
+    Args:
+        args: The parsed arguments.
+
+    Attributes:
+        runner: The runner, once it is built.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.runner: Runner | None = None
+
+    def go(self) -> None:
+        """Read the config, build, run, and print the outcome."""
+        args = self.args
+        install_as_mmengine()
+        # Configs import user code by dotted name from where the command is given, as scripts do.
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
+        # Twice. First before torch is imported: a wrong config is an error at once. Then with the
+        # user's own modules: in MMEngine too they register after everything that is built in.
+        cfg = _load(args, import_custom_modules=False)
+        from mm2pl.runner import Runner
+
+        if cfg.get("custom_imports"):
+            cfg = _load(args)
+        _resolve_resume(args, cfg)
+        # Lightning sets its level when it is imported; the run's own log says what it would say.
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        runner = self.runner = Runner.from_cfg(cfg)
+        for note in [*_stray_keys(runner), *_untrained(args, cfg)]:
+            _say(f"note: {note}")
+        if args.command == "fit":
+            runner.train()
+            metrics = runner.final_metrics
+        else:
+            metrics = runner.val() if args.command == "validate" else runner.test()
+        print(_summary(runner, metrics), flush=True)
+
+    def where_interrupted(self) -> str:
+        """Return how far the run had come, and how to go on."""
+        runner = self.runner
+        if runner is None or self.args.command != "fit":
+            return "interrupted"
+        newest = _last_checkpoint(runner.work_dir)
+        done = f"interrupted after epoch {runner.epoch}, iteration {runner.iter}"
+        if newest is None:
+            return f"{done}; no checkpoint was saved yet"
+        return f"{done}\n  newest checkpoint: {newest}\n  repeat the command with --resume to go on"
+
+
+def _load(args: argparse.Namespace, import_custom_modules: bool = True) -> Config:
     """Read the config and put the command line's options into it."""
     from mm2pl.mmengine.config import Config
 
-    if not Path(args.config).is_file():
-        raise ConfigFileNotFoundError(
-            "the config file does not exist", file=args.config, hint="check the path"
-        )
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    path = Path(args.config)
+    if not path.is_file():
+        what = "this is a folder" if path.is_dir() else "the config file does not exist"
+        raise ConfigFileNotFoundError(what, file=args.config, hint="give a file's path")
+    cfg = Config.fromfile(args.config, import_custom_modules=import_custom_modules)
+    _merge(cfg, args.cfg_options or {})
     options: dict[str, Any] = {}
     if args.work_dir:
         options["work_dir"] = args.work_dir
-    elif cfg.get("work_dir") is None:
-        options["work_dir"] = f"./work_dirs/{Path(args.config).stem}"
-    load_from = getattr(args, "checkpoint", None) or args.load_from
-    resume = getattr(args, "resume", None)
-    if resume:
-        options["resume"] = True
-        load_from = resume if isinstance(resume, str) else load_from
-    if load_from:
-        options["load_from"] = load_from
+    elif not cfg.get("work_dir"):
+        options["work_dir"] = f"./work_dirs/{path.stem}"
+    if args.resume:
+        options["resume"] = args.command == "fit"
+    given = args.resume if isinstance(args.resume, str) else args.checkpoint or args.load_from
+    if given:
+        options["load_from"] = given
     if args.seed is not None:
         options["randomness"] = {**(cfg.get("randomness") or {}), "seed": args.seed}
     for key, value in options.items():
         cfg[key] = value
+    _check_weights(cfg, args.config)
     return cfg
 
 
-def _summary(runner: Any, metrics: dict[str, Any]) -> str:
+def _merge(cfg: Config, options: dict[str, Any]) -> None:
+    for key in options:
+        if not all(key.split(".")):
+            raise ConfigError(
+                f"--cfg-options: {key!r} has an empty part", hint="write KEY=VALUE, a.b.c=1"
+            )
+    try:
+        cfg.merge_from_dict(options)
+    except Mm2plError as error:
+        error.message = f"--cfg-options: {error.message}"
+        error.file = error.file or cfg.filename
+        raise
+
+
+def _check_weights(cfg: Config, file: str) -> None:
+    """Refuse a missing local file now, not when model and data have been built."""
+    source = cfg.get("load_from")
+    if (
+        isinstance(source, str)
+        and not re.match(r"[\w+.-]+:", source)
+        and not os.path.isfile(source)
+    ):
+        what = "is a folder" if os.path.isdir(source) else "does not exist"
+        raise ConfigFileNotFoundError(
+            f"the checkpoint {source} {what}",
+            file=file,
+            key_path="load_from",
+            hint="check the path",
+        )
+
+
+def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
+    """Find the newest checkpoint of the work dir if ``--resume`` names none."""
+    if args.resume is not True or cfg.get("load_from"):
+        return
+    newest = _last_checkpoint(cfg.work_dir)
+    if args.command != "fit":
+        if newest is None:
+            raise ConfigError(
+                f"--resume: there is no checkpoint in {cfg.work_dir}",
+                hint="name one: --resume FILE, or another --work-dir",
+            )
+        cfg.load_from = newest
+    elif newest is None:
+        _say(f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew")
+
+
+def _last_checkpoint(work_dir: str) -> str | None:
+    """Return the checkpoint that was saved last."""
+    record = Path(work_dir, "last_checkpoint")
+    newest = record.read_text().strip() if record.is_file() else ""
+    return newest or None
+
+
+def _stray_keys(runner: Runner) -> list[str]:
+    """Return remarks on top-level keys that nothing reads but that look like a key of MMEngine."""
+    return [
+        f"nothing reads {one.key_path!r} in the config; did you mean {one.choices[0]!r}?"
+        for one in runner.plan.notes
+        if one.status == "unknown"
+        and "." not in one.key_path
+        and one.choices
+        and difflib.SequenceMatcher(None, one.key_path, one.choices[0]).ratio() > 0.85
+    ]
+
+
+def _untrained(args: argparse.Namespace, cfg: Config) -> list[str]:
+    if args.command == "fit" or cfg.get("load_from") or cfg.get("resume"):
+        return []
+    return ["no CHECKPOINT is given, so the model is used as it is built"]
+
+
+def _summary(runner: Runner, metrics: dict[str, Any]) -> str:
     """Return the closing lines: metrics, and where checkpoints and logs lie."""
     lines = [f"  {name}: {value}" for name, value in metrics.items()]
     lines = ["metrics:", *lines] if lines else ["metrics: none"]
@@ -151,18 +293,29 @@ def _summary(runner: Any, metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _report(error: Exception, with_traceback: bool) -> int:
+def _report(error: Exception, run: _Run) -> int:
     """Print an error for a person and return the exit status."""
-    if with_traceback:
+    log = _keep_traceback(error, run.runner) if exit_status(error) != USAGE else None
+    sys.stdout.flush()
+    if run.args.traceback:
         traceback.print_exception(error)
-    known = isinstance(error, Mm2plError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
-    # The registry notes what was being built and where.
-    text = "\n".join([text, *getattr(error, "__notes__", [])])
-    print(f"mm2pl: error: {text}", file=sys.stderr)
-    if not known and not with_traceback:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"  raised at {place.filename}:{place.lineno}", file=sys.stderr)
-    if not with_traceback:
-        print("  (--traceback shows where it comes from)", file=sys.stderr)
-    return error.exit_status if isinstance(error, Mm2plError) else FAILED
+    _say(f"error: {describe(error, run.args.config)}")
+    if not run.args.traceback:
+        kept = f"the traceback is in {log}; " if log else ""
+        print(f"  ({kept}--traceback shows where it comes from)", file=sys.stderr)
+    return exit_status(error)
+
+
+def _keep_traceback(error: Exception, runner: Runner | None) -> str | None:
+    """Write the traceback to the run's log file and return the file's path."""
+    for handler in runner.logger.handlers if runner else ():
+        if isinstance(handler, logging.FileHandler):
+            text = "".join(traceback.format_exception(error))
+            record = ("mm2pl", logging.ERROR, __file__, 0, f"The run failed.\n{text}", (), None)
+            handler.handle(logging.LogRecord(*record))
+            return handler.baseFilename
+    return None
+
+
+def _say(text: str) -> None:
+    print(f"mm2pl: {text}", file=sys.stderr, flush=True)

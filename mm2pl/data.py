@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
+from mm2pl import _lightning
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
 from mm2pl.mmengine.dist import get_rank, get_world_size
@@ -104,14 +105,13 @@ def _refuse_empty(dataset: Any) -> None:
 
 def _refuse_no_batch(loader: DataLoader[Any]) -> None:
     """Differs: MMEngine trains on nothing, without a word, where all samples are dropped."""
-    if loader.drop_last and hasattr(loader.sampler, "__len__") and len(loader.sampler) > 0:
-        if len(loader) == 0:
-            raise DataError(
-                f"{len(loader.sampler)} samples make no batch of {loader.batch_size}"
-                " with drop_last=True",
-                key_path="drop_last",
-                hint="take a smaller batch_size, or drop_last=False",
-            )
+    sampler = loader.sampler
+    if loader.drop_last and isinstance(sampler, Sized) and len(sampler) and not len(loader):
+        raise DataError(
+            f"{len(sampler)} samples make no batch of {loader.batch_size} with drop_last=True",
+            key_path="drop_last",
+            hint="take a smaller batch_size, or drop_last=False",
+        )
 
 
 def _batch_size(cfg: Mapping[str, Any]) -> int:
@@ -204,7 +204,8 @@ class LateLoader:
         self._open: Generator[Any, None, None] | None = None
 
     def __len__(self) -> int:
-        return len(self._loop.dataloader)
+        loader = self._loop.dataloader
+        return len(loader) if _length_is_certain(loader) else _lightning.NEVER
 
     def __iter__(self) -> Iterator[Any]:
         self._open = self._batches()
@@ -228,6 +229,16 @@ class LateLoader:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def _length_is_certain(loader: Any) -> bool:
+    """Whether a loader yields as many batches as it says.
+
+    Samplers of one's own may say one length and yield another (those that sort by shape into
+    buckets do), and MMEngine just reads on to the end.
+    """
+    makers = (getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None))
+    return all(type(maker).__module__.startswith(("torch.", "mm2pl.")) for maker in makers)
 
 
 class IterationLoader:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl._lightning import QuietModule
+from mm2pl.mmengine.registry.errors import used_at
 from mm2pl.optim import bind_to_lightning, torch_optimizers
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ class RunnerModule(QuietModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         runner = self.runner
-        outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        try:
+            outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        except Exception as error:
+            used_at(error, "model")
+            raise
         self.hooks.outputs = outputs
         # Lightning detaches outputs["loss"], so anything else there must not reach it.
         if isinstance(outputs, Mapping) and isinstance(outputs.get("loss"), torch.Tensor):

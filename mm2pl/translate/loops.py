@@ -88,7 +88,7 @@ def _complete(cfg: Mapping[str, Any], keys: tuple[str, ...], report: Report) -> 
     if missing and len(missing) < len(keys):
         given = ", ".join(key for key in keys if key not in missing)
         report.problem(
-            f"{given} is given, {', '.join(missing)} is missing",
+            f"{', '.join(missing)} is missing, beside {given}",
             missing[0],
             f"{', '.join(keys)} belong together: give all of them or none",
         )

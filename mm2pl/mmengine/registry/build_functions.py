@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -233,7 +234,7 @@ def _construct(target: Any, args: Any) -> Any:
     try:
         built = make(**args)
     except TypeError as error:
-        refused = _refused_arguments(error, target, args)
+        refused = refused_arguments(error, target, args)
         if refused is None:
             raise
         raise refused from error
@@ -241,29 +242,66 @@ def _construct(target: Any, args: Any) -> Any:
     return built
 
 
-def _refused_arguments(error: TypeError, target: Any, args: Any) -> WrongTypeError | None:
-    """Return a better error if the signature of ``target`` does not take ``args``, else None."""
+def refused_arguments(error: TypeError, target: Any, args: Any) -> WrongTypeError | None:
+    """Return a better error if it is the call of ``target`` that does not take ``args``, else None.
+
+    Args:
+        error: What the call raised.
+        target: The class or function.
+        args: The arguments by name.
+    """
     if isinstance(error, Mm2plError):
         return None
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):  # some classes written in C have none
+    names = _parameters(target)
+    if names is None:
         return None
+    unknown = [str(name) for name in args if name not in names]
+    refused = _UNEXPECTED.search(str(error))
+    # A class may hand what it does not know to its base, which refuses it in its stead.
+    if refused and refused.group(1) in unknown:
+        unknown = [refused.group(1)]
+    elif _takes(target, args):
+        return None
+    if not unknown:
+        return WrongTypeError(str(error), key="")
+    return WrongTypeError(
+        str(error),
+        key=unknown[0],
+        choices=nearest(unknown[0], [name for name in names if name not in args]),
+        hint=f"{_name(target)} takes {', '.join(names) or 'no arguments'}",
+    )
+
+
+_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+
+
+def _takes(target: Any, args: Any) -> bool:
     try:
-        signature.bind(**args)
+        inspect.signature(target).bind(**args)
     except TypeError:
-        names = list(signature.parameters)
-        unknown = [name for name in args if name not in names]
-        if not unknown:
-            return WrongTypeError(str(error), key="")
-        free = [name for name in names if name not in args]
-        return WrongTypeError(
-            str(error),
-            key=str(unknown[0]),
-            choices=nearest(str(unknown[0]), free),
-            hint=f"{_name(target)} takes {', '.join(names) or 'no arguments'}",
-        )
-    return None
+        return False
+    return True
+
+
+def _parameters(target: Any) -> list[str] | None:
+    """Return the names that a call takes, those that a class hands on to its bases included."""
+    try:
+        found = _named(inspect.signature(target))
+        for kind in inspect.getmro(target) if inspect.isclass(target) else ():
+            if "__init__" not in vars(kind):
+                continue
+            signature = inspect.signature(vars(kind)["__init__"])
+            found += [name for name in _named(signature) if name not in ("self", *found)]
+            if not any(one.kind is one.VAR_KEYWORD for one in signature.parameters.values()):
+                break
+    except (TypeError, ValueError):  # some classes written in C have no signature
+        return None
+    return found
+
+
+def _named(signature: inspect.Signature) -> list[str]:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [name for name, one in signature.parameters.items() if one.kind not in variable]
 
 
 @contextmanager

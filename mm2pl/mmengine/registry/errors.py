@@ -92,6 +92,8 @@ class Trail:
         key: The key in the thing's own config that is at fault.
         owns_key_path: Whether the key path of the exception is ours to set.
         path: The key path of the thing within ``config``.
+        is_whole: Whether ``path`` begins at the top of the config, so that nothing goes before it.
+        is_running: Whether the run had begun: the thing was built, and failed when it was used.
     """
 
     what: str
@@ -99,10 +101,13 @@ class Trail:
     key: str
     owns_key_path: bool
     path: str = ""
+    is_whole: bool = False
+    is_running: bool = False
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders, configs need not be able to.
-        return (Trail, (self.what, None, self.key, self.owns_key_path, self.path))
+        state = (self.key, self.owns_key_path, self.path, self.is_whole, self.is_running)
+        return (Trail, (self.what, None, *state))
 
     @property
     def note(self) -> str:
@@ -117,7 +122,7 @@ def record(error: Exception, config: Any, what: str) -> None:
 
     A key path that the error brings along counts from ``config``, unless it is one in a file.
     """
-    trail = _trail(error)
+    trail = trail_of(error)
     if trail is None:
         trail = _new_trail(error, config, what)
         if isinstance(error, Mm2plError) and error.key_path and not error.file:
@@ -131,8 +136,13 @@ def record(error: Exception, config: Any, what: str) -> None:
 
 
 @contextmanager
-def at_key(key: str, file: str | None = None) -> Iterator[None]:
+def at_key(key: str, file: str | None = None, *, whole: bool = False) -> Iterator[None]:
     """Say in the errors of what is built inside that its config stands at ``key`` (in ``file``).
+
+    Args:
+        key: The key within the config around it; empty if only ``file`` is to be said.
+        file: The config's file.
+        whole: The key is one of the config's top level: no outer key goes before it.
 
     Example:
         >>> with at_key("model", file=cfg.filename):
@@ -141,12 +151,29 @@ def at_key(key: str, file: str | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trail = _trail(error) or _new_trail(error, None, "")
-        trail.config = None
-        _extend(error, trail, key)
-        if isinstance(error, Mm2plError) and error.file is None:
-            error.file = file
+        _locate(error, key, file, whole)
         raise
+
+
+def used_at(error: Exception, key: str) -> None:
+    """Say in an error of the running model, data or metric that its config stands at ``key``.
+
+    For use in an ``except`` clause: unlike :func:`at_key` it costs nothing in the steps that go
+    well.
+    """
+    if trail_of(error) is None:
+        _locate(error, key, None, True).is_running = True
+
+
+def _locate(error: Exception, key: str, file: str | None, whole: bool) -> Trail:
+    trail = trail_of(error) or _new_trail(error, None, "")
+    trail.config = None
+    if key and not trail.is_whole:
+        _extend(error, trail, key)
+        trail.is_whole = whole
+    if isinstance(error, Mm2plError) and error.file is None:
+        error.file = file
+    return trail
 
 
 def add_note(error: Exception, note: str) -> None:
@@ -160,7 +187,8 @@ def _notes(error: Exception) -> list[str]:
     return cast("list[str]", error.__dict__.setdefault("__notes__", []))
 
 
-def _trail(error: Exception) -> Trail | None:
+def trail_of(error: BaseException) -> Trail | None:
+    """Return where the thing stands that raised ``error``, None if nobody said."""
     return getattr(error, "_mm2pl_trail", None)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader
 
 from mm2pl.errors import UnsupportedError
+from mm2pl.mmengine.registry.errors import at_key
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -17,20 +18,26 @@ __all__ = ["BaseLoop"]
 class BaseLoop:
     """Holds the data and the counters of a loop; Lightning's Trainer does the looping.
 
+    Attributes:
+        stage: ``train``, ``val`` or ``test``: begins the keys of the config that are the loop's.
+
     Args:
         runner: The runner that owns the loop.
         dataloader: A built loader, or the config of one.
     """
 
+    stage = "train"
+
     def __init__(self, runner: Runner, dataloader: DataLoader[Any] | dict[str, Any]) -> None:
         self._runner = runner
         self.dataloader: Any
         if isinstance(dataloader, dict):
-            self.dataloader = runner.build_dataloader(
-                dataloader,
-                seed=runner.seed,
-                diff_rank_seed=runner.randomness.get("diff_rank_seed", False),
-            )
+            with at_key(f"{self.stage}_dataloader", whole=True):
+                self.dataloader = runner.build_dataloader(
+                    dataloader,
+                    seed=runner.seed,
+                    diff_rank_seed=runner.randomness.get("diff_rank_seed", False),
+                )
         else:
             self.dataloader = dataloader
 

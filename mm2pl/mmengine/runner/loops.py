@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigError, ConfigTypeError
+from mm2pl.errors import ConfigError, ConfigTypeError, ModelError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
-from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.mmengine.registry.errors import at_key, used_at
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.utils import calc_dynamic_intervals
@@ -203,8 +203,6 @@ def set_sampler_epoch(dataloader: Any, epoch: int) -> None:
 class _EvalLoop(BaseLoop):
     """What validation and test share: the evaluator and losses among the predictions."""
 
-    stage: str
-
     def __init__(
         self,
         runner: Runner,
@@ -213,7 +211,7 @@ class _EvalLoop(BaseLoop):
         fp16: bool = False,
     ) -> None:
         super().__init__(runner, dataloader)
-        with at_key(f"{self.stage}_evaluator"):
+        with at_key(f"{self.stage}_evaluator", whole=True):
             self.evaluator = runner.build_evaluator(evaluator)
         metainfo = _metainfo(self.dataloader, "evaluator, metric and visualizer")
         if metainfo is not None:
@@ -232,15 +230,27 @@ class _EvalLoop(BaseLoop):
         Returns:
             The predictions, less a trailing element that only carries losses.
         """
-        with autocast(enabled=self.fp16):
-            outputs = getattr(model, f"{self.stage}_step")(data_batch)
-        outputs = self._take_losses(outputs)
-        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        try:
+            with autocast(enabled=self.fp16):
+                outputs = getattr(model, f"{self.stage}_step")(data_batch)
+            outputs = self._take_losses(outputs)
+        except Exception as error:
+            used_at(error, "model")
+            raise
+        try:
+            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        except Exception as error:
+            used_at(error, f"{self.stage}_evaluator")
+            raise
         return outputs
 
     def finish(self) -> dict[str, Any]:
         """Return the metrics, and the mean losses if the predictions carried any."""
-        metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+        try:
+            metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+        except Exception as error:
+            used_at(error, f"{self.stage}_evaluator")
+            raise
         if self._losses:
             means = {name: buffer.mean() for name, buffer in self._losses.items()}
             metrics.update(means)
@@ -250,7 +260,13 @@ class _EvalLoop(BaseLoop):
         return metrics
 
     def _take_losses(self, outputs: Any) -> Any:
-        last = outputs[-1]
+        try:
+            last = outputs[-1]
+        except (TypeError, LookupError) as error:
+            raise ModelError(
+                f"{self.stage}_step() returned {outputs!r:.80}, not a list of predictions",
+                hint='return one prediction for each sample from forward(mode="predict")',
+            ) from error
         if not (isinstance(last, BaseDataElement) and last.keys() == ["loss"]):
             return outputs
         for name, value in last.get("loss").items():

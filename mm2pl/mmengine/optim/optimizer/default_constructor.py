@@ -16,6 +16,7 @@ from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigTypeError, nea
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from mm2pl.mmengine.registry.errors import at_key
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _PATH = "paramwise_cfg"
@@ -177,7 +178,8 @@ class DefaultOptimWrapperConstructor:
             self.add_params(params, model)
             self._warn_about_idle_options(model)
         optimizer_cfg[self._first_argument()] = params
-        optimizer = OPTIMIZERS.build(optimizer_cfg)
+        with at_key("optimizer"):
+            optimizer = OPTIMIZERS.build(optimizer_cfg)
         wrapper_cfg = self.optim_wrapper_cfg.copy()
         wrapper_cfg.setdefault("type", "OptimWrapper")
         wrapper: OptimWrapper = OPTIM_WRAPPERS.build(

@@ -1,0 +1,104 @@
+"""What the command line says of an error: one message for a person, and the exit status."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from mm2pl.errors import Mm2plError
+from mm2pl.mmengine.registry.errors import Trail, trail_of
+
+FAILED, USAGE = 1, 2
+
+# What a wrong value in a config makes constructors raise.
+_WRONG_VALUE = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    FileNotFoundError,
+)
+_IN_WORKER = re.compile(r"Caught (?:\w+) in (.+?)\.?\nOriginal Traceback \(.*\):\n", re.DOTALL)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (.*))?', re.MULTILINE)
+_PACKAGES = Path(sysconfig.get_path("purelib"))
+_OTHERS = (
+    Path(__file__).parent,
+    *(_PACKAGES / name for name in ("torch", "lightning", "numpy")),
+)
+
+
+def exit_status(error: BaseException) -> int:
+    """Return 2 for what the config or the call did wrong, 1 for what failed while running."""
+    if isinstance(error, Mm2plError):
+        return error.exit_status
+    trail = trail_of(error)
+    building = trail is not None and not trail.is_running
+    return USAGE if building and isinstance(error, _WRONG_VALUE) else FAILED
+
+
+def describe(error: BaseException, file: str) -> str:
+    """Return what went wrong, where in the config and where in the code, and what to do.
+
+    Args:
+        error: The error.
+        file: The config's file, for errors that do not know it.
+    """
+    text, frames = _of_worker(error)
+    trail = trail_of(error)
+    if not isinstance(error, Mm2plError):
+        where = f"{file}, {trail.path}" if trail and trail.path else file
+        text = f"{where}: {text}"
+        place = _place(frames or traceback.extract_tb(error.__traceback__))
+        text += f"\n  raised at {place}" if place else ""
+    return "\n".join([text, *_notes(error, trail)])
+
+
+def _notes(error: BaseException, trail: Trail | None) -> list[str]:
+    """Return the error's notes, less that of a place which the message names already."""
+    named = trail.note if trail is not None and not trail.what else None
+    return [f"  {note}" for note in getattr(error, "__notes__", []) if note != named]
+
+
+def _of_worker(error: BaseException) -> tuple[str, list[traceback.FrameSummary]]:
+    """Return the error's text; of a data worker's, the worker's own error and its frames."""
+    text = str(error) if isinstance(error, Mm2plError) else traceback_line(error)
+    found = _IN_WORKER.search(text)
+    if found is None:
+        return text, []
+    lines = text[found.end() :].splitlines()
+    end = max((i for i, line in enumerate(lines) if line.startswith("  ")), default=-1) + 1
+    frames = [
+        traceback.FrameSummary(name, int(line), function, line=code)
+        for name, line, function, code in _FRAME.findall("\n".join(lines[:end]))
+    ]
+    own = "\n".join(lines[end:]).strip()
+    return f"{own} (in {found.group(1)})", frames
+
+
+def traceback_line(error: BaseException) -> str:
+    """Return the error as the last line of a traceback says it."""
+    name, text = type(error).__name__, str(error)
+    return f"{name}: {text}" if text else name
+
+
+def _place(frames: Iterable[traceback.FrameSummary]) -> str | None:
+    """Return the innermost line of the user's own code, else the innermost one."""
+    every = [frame for frame in frames if not frame.filename.startswith("<")]
+    own = [frame for frame in every if not _is_others(Path(frame.filename))]
+    if not every:
+        return None
+    frame = (own or every)[-1]
+    line = f": {frame.line.strip()}" if frame.line else ""
+    return f"{frame.filename}:{frame.lineno} in {frame.name}{line}"
+
+
+def _is_others(path: Path) -> bool:
+    """Whether a file is the standard library's, torch's, Lightning's, NumPy's or ours."""
+    if any(path.is_relative_to(folder) for folder in _OTHERS):
+        return True
+    standard = Path(sysconfig.get_path("stdlib"))
+    return path.is_relative_to(standard) and "site-packages" not in path.parts
