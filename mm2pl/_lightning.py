@@ -59,6 +59,16 @@ def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:
     trainer.val_check_batch = 1 if due else NEVER
 
 
+def validate_now(trainer: pl.Trainer) -> None:
+    """Validate within a fit but between two batch loops, where Lightning has no place for it."""
+    connector = trainer._logger_connector
+    first = connector._first_loop_iter
+    trainer.validating = True
+    trainer.fit_loop.epoch_loop.val_loop.run()
+    trainer.training = True
+    connector._first_loop_iter = first
+
+
 def stop_without_validation(trainer: pl.Trainer) -> None:
     """End the fit at the next border; ``should_stop`` alone makes Lightning validate once more."""
     trainer.check_val_every_n_epoch = NEVER

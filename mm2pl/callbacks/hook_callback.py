@@ -34,6 +34,7 @@ class HookCallback(pl.Callback):
         self.outputs: Any = None
         self.metrics: Mapping[str, Any] = {}
         self._trained = False
+        self._in_epoch = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._trained = False
@@ -68,6 +69,7 @@ class HookCallback(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._runner.train_loop.by_epoch:
+            self._in_epoch = True
             self._runner.call_hook("before_train_epoch")
             self._runner.model.train()
             _lightning.follow_train_length(trainer)
@@ -103,13 +105,30 @@ class HookCallback(pl.Callback):
         if not loop.by_epoch:
             self._decide_what_follows(trainer)
         elif _lightning.is_last_batch(trainer):
-            runner.datamodule.finish("train")
             # Here and not in on_train_epoch_end: Lightning validates before that.
-            runner.call_hook("after_train_epoch")
-            loop._epoch += 1
+            self._end_epoch(trainer)
             self._decide_what_follows(trainer)
         else:
             _lightning.validate_after_this_batch(trainer, False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self._in_epoch:
+            return
+        # The data ended without a batch that was known to be the last.
+        self._end_epoch(trainer)
+        if self._runner.train_loop.validation_due():
+            _lightning.validate_now(trainer)
+        if self._runner.train_loop.stop_training:
+            trainer.should_stop = True
+
+    def _end_epoch(self, trainer: pl.Trainer) -> None:
+        runner = self._runner
+        self._in_epoch = False
+        runner.datamodule.finish("train")
+        runner.call_hook("after_train_epoch")
+        runner.train_loop._epoch += 1
+        # Hooks may make a run longer.
+        trainer.fit_loop.max_epochs = runner.max_epochs
 
     def _decide_what_follows(self, trainer: pl.Trainer) -> None:
         loop = self._runner.train_loop
