@@ -29,9 +29,27 @@ if TYPE_CHECKING:
 MapLocation = str | torch.device | Callable[..., Any] | dict[str, str] | None
 
 
-def _history_statistic(owner: Any, name: str) -> Any:
+class _OneCycle:
+    """Stands for MMEngine's 1cycle schedule, whose state names one of these two functions."""
+
+    @staticmethod
+    def _annealing_cos() -> None:
+        """Only the name is read."""
+
+    @staticmethod
+    def _annealing_linear() -> None:
+        """Only the name is read."""
+
+
+_METHODS_IN_FILES = {
+    HistoryBuffer: ("min", "max", "mean", "current"),
+    _OneCycle: ("_annealing_cos", "_annealing_linear"),
+}
+
+
+def _method_in_file(owner: Any, name: str) -> Any:
     """Stand in for ``getattr`` in MMEngine's files, which use it for these methods alone."""
-    if owner is HistoryBuffer and name in ("min", "max", "mean", "current"):
+    if isinstance(owner, type) and name in _METHODS_IN_FILES.get(owner, ()):
         return getattr(owner, name)
     raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
 
@@ -41,7 +59,8 @@ def _allowed_globals() -> list[Any]:
     kinds = [np.float64, np.float32, np.int64, np.int32, np.bool_, np.uint8, np.float16, np.int16]
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
-        (_history_statistic, "builtins.getattr"),
+        (_OneCycle, "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"),
+        (_method_in_file, "builtins.getattr"),
         np.ndarray,
         np.dtype,
         *{type(np.dtype(kind)) for kind in (*kinds, np.str_, np.uint16, np.uint32, np.uint64)},
