@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mm2pl import checkpoint
 from tools import reference
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_config_gives_mmengines_weights(config: Path, tmp_path: Path) -> None:
     _python([*theirs, "--cfg-options", *options], reference.environment())
     (name,) = {path.name for path in tmp_path.glob("*/last_checkpoint")}
     weights = [
-        torch.load((tmp_path / side / name).read_text(), weights_only=False)["state_dict"]
+        checkpoint.read((tmp_path / side / name).read_text())["state_dict"]
         for side in ("ours", "theirs")
     ]
     assert weights[0].keys() == weights[1].keys()

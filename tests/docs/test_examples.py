@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from mm2pl import checkpoint
 from tests.docs.markdown import blocks
 from tests.docs.workspace import ROOT, Ran
 
@@ -57,7 +59,7 @@ def test_going_on_from_mmengines_checkpoint_ends_with_mmengines_weights(
 ) -> None:
     work_dirs = ran(README).folder / "work_dirs"
     theirs, ours = (
-        torch.load(work_dirs / name / "epoch_20.pth", weights_only=False)["state_dict"]
+        checkpoint.read(work_dirs / name / "epoch_20.pth")["state_dict"]
         for name in ("mmengine", "resumed")
     )
     assert theirs.keys() == ours.keys()
@@ -66,8 +68,6 @@ def test_going_on_from_mmengines_checkpoint_ends_with_mmengines_weights(
 
 def _scalars(work_dir: Path) -> list[float]:
     """Return the weights' norms that the first run in a folder has logged."""
-    import json
-
     first = min(work_dir.glob("*/vis_data/scalars.json"))
     lines = [json.loads(line) for line in first.read_text().splitlines()]
     return [line["weight_norm"] for line in lines if "weight_norm" in line]

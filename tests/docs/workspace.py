@@ -117,8 +117,3 @@ class Ran:
             except AssertionError as error:
                 self.failure = f"{document.name}:{block.line}: {error}"
                 return
-
-    def last_line(self, start: str) -> str:
-        """Return the last line of all output that starts in a way."""
-        lines = "\n".join(self.outputs.values()).splitlines()
-        return [line for line in lines if line.startswith(start)][-1]
