@@ -1,6 +1,6 @@
 """Install the reference, MMEngine 0.10.7, and the wheels with configs, in their own folder.
 
-Nothing of it is ever imported by mm2pl: tests start a process of its own with ``site`` in front of
+Nothing of it is ever imported by mm2pl: tests start a process of its own with ``SITE`` in front of
 ``PYTHONPATH``. ``MM2PL_REFERENCE`` moves the folder (default ``.reference`` in the repository).
 """
 
@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(os.environ.get("MM2PL_REFERENCE", Path(__file__).parents[1] / ".reference"))
-SITE = ROOT / "site"
+# One for each Python: there are compiled packages in it.
+SITE = ROOT / f"site-{sys.version_info.major}.{sys.version_info.minor}"
 WHEELS = ROOT / "wheels"  # unpacked: wheels/mmdet/.mim/configs ...
 
 # What `import mmengine` and its Runner need beyond mm2pl's own dependencies (numpy, pillow, pyyaml,
@@ -85,9 +86,8 @@ def _stamp(folder: Path) -> Path:
 
 
 def _fingerprint(specs: list[str]) -> str:
-    """Return a digest of what is to be installed: other pins or another Python install anew."""
-    version = list(sys.version_info[:2])
-    return hashlib.sha256(json.dumps([version, specs]).encode()).hexdigest()
+    """Return a digest of what is to be installed: other pins install anew."""
+    return hashlib.sha256(json.dumps(specs).encode()).hexdigest()
 
 
 def _is_done(folder: Path, specs: list[str]) -> bool:

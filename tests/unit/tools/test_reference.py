@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -95,3 +96,7 @@ def test_the_reference_runs_beside_nothing_of_ours(reference: object) -> None:
         "import json, sys, mmengine.runner;"
         "print(json.dumps([mmengine.__version__, any(m.startswith('mm2pl') for m in sys.modules)]))"
     ) == ["0.10.7", False]
+
+
+def test_each_python_has_a_folder_of_its_own() -> None:
+    assert reference.SITE.name == "site-{}.{}".format(*sys.version_info[:2])
