@@ -15,7 +15,7 @@ from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
 from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
-from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.mmengine.registry.errors import at_key, record
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.log_processor import LogProcessor
 from mm2pl.mmengine.visualization import Visualizer
@@ -40,8 +40,8 @@ class RunnerBuilders:
             )
         with at_key("model"):
             built = MODELS.build(model)
-        if not isinstance(built, nn.Module):
-            raise ModelError(f"the model is a {type(built).__name__}, not a torch.nn.Module")
+            if not isinstance(built, nn.Module):
+                raise ModelError(f"the model is a {type(built).__name__}, not a torch.nn.Module")
         return built
 
     def wrap_model(self: Any, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
@@ -128,7 +128,11 @@ class RunnerBuilders:
         if isinstance(evaluator, Mapping) and "metrics" in evaluator:
             return EVALUATOR.build({"type": "Evaluator", **evaluator})  # type: ignore[no-any-return]
         if isinstance(evaluator, (Mapping, list)):
-            return Evaluator(evaluator)  # type: ignore[arg-type]
+            try:
+                return Evaluator(evaluator)  # type: ignore[arg-type]
+            except Exception as error:
+                record(error, evaluator, "")  # which of them
+                raise
         raise ConfigTypeError(
             f"an evaluator must be a dict, a list of dicts or an Evaluator, got {evaluator!r}"
         )

@@ -100,14 +100,36 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
     except pickle.UnpicklingError as error:
         wanted = re.findall(r"GLOBAL ([\w.]+)", str(error))
         if not wanted:
-            raise CheckpointError(f"{name} is not a checkpoint, or is broken: {error}") from error
+            raise CheckpointError(
+                f"{name} is not a checkpoint, or is broken", hint="was it copied as a whole?"
+            ) from error
         raise CheckpointError(
             f"{name} holds objects that could run code: {', '.join(sorted(set(wanted)))}",
             hint="MMEngine's histories need torch 2.6 or newer; if you trust the file, load it by"
             " torch.load(..., weights_only=False) and save what you need of it",
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"{name} cannot be read: {error}") from error
+        # torch goes on with advice over several sentences.
+        why = str(error).split(". ")[0] or "it is empty"
+        raise CheckpointError(f"{name} cannot be read: {why}") from error
+
+
+def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str) -> None:
+    """Refuse a checkpoint that has none of the model's weights.
+
+    Differs: MMEngine only warns, and goes on with the model as it was.
+    """
+    if any(part._load_state_dict_pre_hooks for part in model.modules()):
+        return  # they may rename weights
+    weights = loaded.get("state_dict", loaded)
+    own = [key.removeprefix("module.") for key in model.state_dict()]
+    if own and not {str(key).removeprefix("module.") for key in weights} & set(own):
+        found = ", ".join(map(str, list(weights)[:3])) or "nothing"
+        raise CheckpointError(
+            f"{name} has none of the model's weights; it holds {found}"
+            f"{' ...' if len(weights) > 3 else ''}, the model has {', '.join(own[:3])} ...",
+            hint="is it a checkpoint of this model?",
+        )
 
 
 def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) -> None:

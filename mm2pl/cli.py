@@ -19,6 +19,7 @@ from mm2pl.failures import USAGE, describe, exit_status
 
 if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
+    from mm2pl.plan import Plan
     from mm2pl.runner import Runner
 
 OK, INTERRUPTED = 0, 130
@@ -161,7 +162,7 @@ class _Run:
         # Lightning sets its level when it is imported; the run's own log says what it would say.
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         runner = self.runner = Runner.from_cfg(cfg)
-        for note in [*_stray_keys(runner), *_untrained(args, cfg)]:
+        for note in [*_stray_keys(runner), *_untrained(args, runner.plan)]:
             _say(f"note: {note}")
         if args.command == "fit":
             runner.train()
@@ -269,15 +270,17 @@ def _stray_keys(runner: Runner) -> list[str]:
     return [
         f"nothing reads {one.key_path!r} in the config; did you mean {one.choices[0]!r}?"
         for one in runner.plan.notes
-        if one.status == "unknown"
-        and "." not in one.key_path
-        and one.choices
-        and difflib.SequenceMatcher(None, one.key_path, one.choices[0]).ratio() > 0.85
+        if one.status == "unknown" and one.choices and _much_alike(one.key_path, one.choices[0])
     ]
 
 
-def _untrained(args: argparse.Namespace, cfg: Config) -> list[str]:
-    if args.command == "fit" or cfg.get("load_from") or cfg.get("resume"):
+def _much_alike(key_path: str, key: str) -> bool:
+    return difflib.SequenceMatcher(None, key_path.rpartition(".")[2], key).ratio() > 0.85
+
+
+def _untrained(args: argparse.Namespace, plan: Plan) -> list[str]:
+    section = {"fit": None, "validate": plan.val, "test": plan.test}[args.command]
+    if section is None or plan.runtime.load_from or plan.runtime.resume:
         return []
     return ["no CHECKPOINT is given, so the model is used as it is built"]
 

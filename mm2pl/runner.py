@@ -121,7 +121,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         self.plan = translate(_settings(self.cfg, arguments), file=self.cfg.filename)
         runtime = self.plan.runtime
         self._work_dir = osp.abspath(runtime.work_dir)
-        os.makedirs(self._work_dir, exist_ok=True)
+        _make_folder(self._work_dir)
         self._launcher = runtime.launcher
         self._distributed = False
         self._keep_sections()
@@ -152,7 +152,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         arguments.setdefault("work_dir", "")
         if "default_scope" in cfg:
             arguments["default_scope"] = cfg["default_scope"]  # None means none
-        return cls(**arguments, cfg=cfg)
+        with at_key("", file=cfg.filename):
+            return cls(**arguments, cfg=cfg)
 
     # Set-up, in MMEngine's order: models and data draw from the same random numbers.
 
@@ -176,7 +177,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
 
     def _set_up_environment(self) -> None:
         runtime = self.plan.runtime
-        environment.set_up_process(runtime.env)
+        with at_key("env_cfg"):
+            environment.set_up_process(runtime.env)
         self._rank, self._world_size = get_dist_info()
         self._timestamp = environment.make_timestamp()
         self._randomness_cfg = dict(runtime.randomness)
@@ -188,7 +190,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             f"{name}_{self._timestamp}" if name else self._timestamp
         )
         self._log_dir = osp.join(self._work_dir, self._timestamp)
-        os.makedirs(self._log_dir, exist_ok=True)
+        _make_folder(self._log_dir)
 
     def _set_up_records(self) -> None:
         """Make everything that is written to: scope, log, message hub, visualizer."""
@@ -273,7 +275,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         return self.final_metrics
 
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
-        with _quiet(), _lightning.keyboard_interrupts():
+        with at_key("", file=self.cfg.filename), _quiet(), _lightning.keyboard_interrupts():
             run(self.module, datamodule=self.datamodule, **options)
         _lightning.to_device(self.module, self.trainer)
 
@@ -286,18 +288,14 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         if stage == "fit":
             self._prepare_training()
         else:
-            self.eval_loop("val" if stage == "validate" else "test")
+            stage = "val" if stage == "validate" else "test"
+            self._check_model(f"{stage}_step")
+            self.eval_loop(stage)
             self.call_hook("before_run")
             self.load_or_resume()
 
     def _prepare_training(self) -> None:
-        for method in ["train_step"] + (["val_step"] if self._val_loop is not None else []):
-            if not hasattr(self.bare_model, method):
-                raise ModelError(
-                    f"{self._model_name} has no {method}()",
-                    key_path="model",
-                    hint="derive the model from mmengine.model.BaseModel",
-                )
+        self._check_model("train_step", *(["val_step"] if self._val_loop is not None else []))
         self._train_loop = self.build_train_loop(self._train_loop)
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         self.scale_lr(self.optim_wrapper, self.auto_scale_lr)

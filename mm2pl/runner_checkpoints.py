@@ -11,6 +11,7 @@ from mm2pl.errors import CheckpointError, ConfigTypeError
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
@@ -31,9 +32,12 @@ class RunnerCheckpoints:
                 source = find_latest_checkpoint(self.work_dir)
                 self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
             if source is not None:
-                self.resume(source)
+                with at_key("load_from"):
+                    self.resume(source)
         elif self._load_from is not None:
-            self.load_checkpoint(self._load_from)
+            with at_key("load_from"):
+                loaded = self.load_checkpoint(self._load_from)
+                checkpoint.refuse_stranger(loaded, self.bare_model, self._load_from)
 
     def resume(
         self: Any,

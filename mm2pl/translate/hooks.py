@@ -41,5 +41,7 @@ def plan_hooks(cfg: Mapping[str, Any], report: Report) -> HooksPlan:
     for path, hook in entries:
         report.note(path, Status.TRANSLATED, "a member of the one Lightning callback, by priority")
         if isinstance(hook, Mapping) and "type" not in hook:
-            report.problem("a hook needs a 'type'", path)
+            name = path.removeprefix("default_hooks.")
+            kind = DEFAULT_HOOKS.get(name, {}).get("type", "...")
+            report.problem("a hook needs a 'type'", path, f"add type={kind!r}")
     return HooksPlan(tuple(entries))

@@ -118,16 +118,10 @@ class Trail:
 
 
 def record(error: Exception, config: Any, what: str) -> None:
-    """Remember that building ``config`` raised ``error``, or locate an inner config in it.
-
-    A key path that the error brings along counts from ``config``, unless it is one in a file.
-    """
+    """Remember that building ``config`` raised ``error``, or locate an inner config in it."""
     trail = trail_of(error)
     if trail is None:
-        trail = _new_trail(error, config, what)
-        if isinstance(error, Mm2plError) and error.key_path and not error.file:
-            trail.key, trail.owns_key_path = error.key_path, True
-        _show(error, trail)
+        _show(error, _new_trail(error, config, what))
         return
     key = _path_in(config, trail.config)
     if key is not None:
@@ -161,7 +155,7 @@ def used_at(error: Exception, key: str) -> None:
     For use in an ``except`` clause: unlike :func:`at_key` it costs nothing in the steps that go
     well.
     """
-    if trail_of(error) is None:
+    if trail_of(error) is None and getattr(error, "key_path", None) is None:
         _locate(error, key, None, True).is_running = True
 
 
@@ -193,9 +187,14 @@ def trail_of(error: BaseException) -> Trail | None:
 
 
 def _new_trail(error: Exception, config: Any, what: str) -> Trail:
-    is_open = isinstance(error, BuildError)
-    owns = is_open or (isinstance(error, Mm2plError) and error.key_path is None)
-    trail = Trail(what, config, error.key if isinstance(error, BuildError) else "", owns)
+    """Begin a trail. A key path that the error brings along counts from what is located around it,
+    unless it is one in a file.
+    """
+    key = error.key_path or "" if isinstance(error, Mm2plError) else ""
+    owns = isinstance(error, BuildError) or (
+        isinstance(error, Mm2plError) and not (key and error.file)
+    )
+    trail = Trail(what, config, error.key if isinstance(error, BuildError) else key, owns)
     error._mm2pl_trail = trail  # type: ignore[attr-defined]
     return trail
 

@@ -16,7 +16,6 @@ from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigTypeError, nea
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
-from mm2pl.mmengine.registry.errors import at_key
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _PATH = "paramwise_cfg"
@@ -178,8 +177,7 @@ class DefaultOptimWrapperConstructor:
             self.add_params(params, model)
             self._warn_about_idle_options(model)
         optimizer_cfg[self._first_argument()] = params
-        with at_key("optimizer"):
-            optimizer = OPTIMIZERS.build(optimizer_cfg)
+        optimizer = OPTIMIZERS.build(optimizer_cfg)
         wrapper_cfg = self.optim_wrapper_cfg.copy()
         wrapper_cfg.setdefault("type", "OptimWrapper")
         wrapper: OptimWrapper = OPTIM_WRAPPERS.build(
