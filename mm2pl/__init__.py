@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mm2pl.alias import install_as_mmengine, uninstall_as_mmengine
 
+# Not later: whoever imports the package mm2pl.translate first would put it in the function's place.
+from mm2pl.translate import translate
+
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
     from mm2pl.trainer import build
-    from mm2pl.translate import translate
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 # Imported when asked for: reading a config needs neither torch nor Lightning.
-_LAZY = {"Runner": "mm2pl.runner", "build": "mm2pl.trainer", "translate": "mm2pl.translate"}
+_LAZY = {"Runner": "mm2pl.runner", "build": "mm2pl.trainer"}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,9 +27,12 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> ModuleSpec | None:
         if fullname != THEIRS and not fullname.startswith(f"{THEIRS}."):
             return None
-        if importlib.util.find_spec(_ours(fullname)) is None:
+        ours = importlib.util.find_spec(_ours(fullname))
+        if ours is None:
             return None
-        return ModuleSpec(fullname, self, is_package=True)
+        # The import system gives every package a __path__, which a plain module is not to get.
+        is_package = ours.submodule_search_locations is not None
+        return ModuleSpec(fullname, self, is_package=is_package)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(_ours(spec.name))

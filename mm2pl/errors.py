@@ -99,6 +99,10 @@ class ConfigTypeAssertionError(ConfigTypeError, AssertionError):
     """A wrong type; MMEngine raises ``TypeError`` for some arguments and asserts others."""
 
 
+class ConfigRuntimeError(ConfigError, RuntimeError):
+    """The config lacks what a call needs (a ``RuntimeError`` too, as in MMEngine)."""
+
+
 class UnsupportedError(Mm2plError, NotImplementedError):
     """MMEngine has this, mm2pl does not (yet); the message says why."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class VisualizerLogger(Logger):
         self._name = name
         self._version = version
         self._written = False
+        self._of_hooks: frozenset[str] = frozenset()
 
     @property
     def experiment(self) -> Visualizer:
@@ -67,11 +68,18 @@ class VisualizerLogger(Logger):
         """The folder of this run's logs."""
         return str(Path(self._save_dir) / self._version)
 
+    def leave_to_hooks(self, names: Iterable[str]) -> None:
+        """Write none of these metrics until the next call: the hooks have written them."""
+        self._of_hooks = frozenset(names)
+
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Record numbers; ``step`` is Lightning's count of optimizer steps."""
+        own = metrics.keys() - self._of_hooks
+        if len(own) < len(metrics) and own <= {"epoch", "step"}:  # those Lightning adds
+            return
         self._written = True
-        numbers = {name: _number(value) for name, value in metrics.items()}
+        numbers = {name: _number(value) for name, value in metrics.items() if name in own}
         # TensorBoard has no scalar named step, and a line of JSON has only one.
         logged = numbers.pop("step", 0)
         self._visualizer.add_scalars(numbers, step=int(logged) if step is None else step)

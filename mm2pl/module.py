@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl._lightning import QuietModule
+from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
 from mm2pl.optim import bind_to_lightning, torch_optimizers
 
@@ -101,16 +102,27 @@ class RunnerModule(QuietModule):
         self._publish(self.hooks.metrics)
 
     def _publish(self, metrics: Mapping[str, Any]) -> None:
-        """Make the metrics Lightning's ``callback_metrics``; the loggers have them already."""
+        """Make the metrics Lightning's: ``callback_metrics``, and what ``validate`` returns."""
+        self._leave_to_hooks(metrics)
         for name, value in metrics.items():
             if _is_scalar(value):
                 self.log(
                     name,
                     float(value.item() if isinstance(value, np.ndarray) else value),
-                    logger=False,
                     on_epoch=True,
                     batch_size=1,
                 )
+
+    def on_validation_end(self) -> None:
+        self._leave_to_hooks(())
+
+    def on_test_end(self) -> None:
+        self._leave_to_hooks(())
+
+    def _leave_to_hooks(self, names: Iterable[str]) -> None:
+        for logger in self.trainer.loggers:
+            if isinstance(logger, VisualizerLogger):
+                logger.leave_to_hooks(names)
 
     # The model's weights, without a prefix, are the module's.
 

@@ -18,7 +18,7 @@ from mm2pl import _lightning, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
 from mm2pl.data import RunnerDataModule
-from mm2pl.errors import ConfigError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigError, ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import get_dist_info, is_main_process
@@ -30,6 +30,7 @@ from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_ch
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
 from mm2pl.optim import scale_learning_rates
+from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_views import RunnerViews
@@ -118,8 +119,11 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "cfg")}
         self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
-        self.plan = translate(_settings(self.cfg, arguments), file=self.cfg.filename)
-        runtime = self.plan.runtime
+        self._set_up(translate(_settings(self.cfg, arguments), file=self.cfg.filename))
+
+    def _set_up(self, plan: Plan) -> None:
+        self.plan = plan
+        runtime = plan.runtime
         self._work_dir = osp.abspath(runtime.work_dir)
         _make_folder(self._work_dir)
         self._launcher = runtime.launcher
@@ -154,6 +158,16 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             arguments["default_scope"] = cfg["default_scope"]  # None means none
         with at_key("", file=cfg.filename):
             return cls(**arguments, cfg=cfg)
+
+    @classmethod
+    def from_plan(cls, plan: Plan) -> Runner:
+        """Build a runner from a plan as it stands, with what was changed since it was made."""
+        runner = cls.__new__(cls)
+        plan = copy.deepcopy(plan)
+        cfg = plan.config
+        runner.cfg = cfg if isinstance(cfg, Config) else Config(dict(cfg))
+        runner._set_up(plan)
+        return runner
 
     # Set-up, in MMEngine's order: models and data draw from the same random numbers.
 
@@ -247,31 +261,17 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
 
     def train(self) -> nn.Module:
         """Train, and return the trained model."""
-        if self._train_loop is None:
-            raise ConfigError(
-                "there is nothing to train by",
-                key_path="train_cfg",
-                hint="add train_dataloader, train_cfg and optim_wrapper to the config",
-            )
         self._run(self.trainer.fit)
         return self.bare_model
 
     def val(self) -> dict[str, Any]:
         """Validate, and return the metrics."""
-        return self._evaluate("val", self.trainer.validate)
+        self._run(self.trainer.validate, verbose=False)
+        return self.final_metrics
 
     def test(self) -> dict[str, Any]:
         """Test, and return the metrics."""
-        return self._evaluate("test", self.trainer.test)
-
-    def _evaluate(self, stage: str, run: Callable[..., Any]) -> dict[str, Any]:
-        if getattr(self, f"_{stage}_loop") is None:
-            raise ConfigError(
-                f"there is nothing to {'validate' if stage == 'val' else 'test'} by",
-                key_path=f"{stage}_cfg",
-                hint=f"add {stage}_dataloader, {stage}_cfg and {stage}_evaluator to the config",
-            )
-        self._run(run, verbose=False)
+        self._run(self.trainer.test, verbose=False)
         return self.final_metrics
 
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
@@ -285,6 +285,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         Args:
             stage: ``fit``, ``validate`` or ``test``.
         """
+        self._require({"fit": "train", "validate": "val"}.get(stage, "test"))
         if stage == "fit":
             self._prepare_training()
         else:
@@ -293,6 +294,15 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             self.eval_loop(stage)
             self.call_hook("before_run")
             self.load_or_resume()
+
+    def _require(self, name: str) -> None:
+        if getattr(self, f"_{name}_loop") is None:
+            third = "optim_wrapper" if name == "train" else f"{name}_evaluator"
+            raise ConfigRuntimeError(
+                f"the config has no {name} section to run",
+                key_path=f"{name}_cfg",
+                hint=f"add {name}_dataloader, {name}_cfg and {third}",
+            )
 
     def _prepare_training(self) -> None:
         self._check_model("train_step", *(["val_step"] if self._val_loop is not None else []))
@@ -316,6 +326,15 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         done = self.epoch if self._train_loop.by_epoch else 0
         _lightning.set_epochs(self.trainer, done, self.max_epochs)
         self._maybe_compile("train_step")
+
+    def _check_model(self, *methods: str) -> None:
+        for method in methods:
+            if not hasattr(self.bare_model, method):
+                raise ModelError(
+                    f"{self._model_name} has no {method}()",
+                    key_path="model",
+                    hint="derive the model from mmengine.model.BaseModel",
+                )
 
     def _init_model_weights(self) -> None:
         if hasattr(self.model, "init_weights"):
@@ -446,6 +465,17 @@ def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return rest | given
 
 
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {path} cannot be made: {error.strerror}",
+            key_path="work_dir",
+            hint="check the path and its permissions",
+        ) from error
+
+
 def _any_built(schedulers: Any) -> bool:
     """Whether there is a built scheduler in a config of schedulers."""
     if isinstance(schedulers, Mapping):
@@ -460,6 +490,7 @@ def _quiet() -> Iterator[None]:
     """Silence what says nothing to the user: parts frozen on purpose, and Lightning's own debts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
+        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
         # Lightning 2.6 on torch 2.13
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         yield

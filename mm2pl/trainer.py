@@ -40,12 +40,19 @@ def build(config: Plan | Mapping[str, Any] | str | os.PathLike[str]) -> Built:
         ConfigError: All that is wrong with the config.
     """
     from mm2pl.mmengine.config import Config
+    from mm2pl.mmengine.registry import RUNNERS
     from mm2pl.runner import Runner
 
     install_as_mmengine()
     if isinstance(config, (str, os.PathLike)):
         config = Config.fromfile(os.fspath(config))
-    runner = Runner.from_cfg(config.config if isinstance(config, Plan) else config)
+    runner: Runner
+    if isinstance(config, Plan):
+        runner = Runner.from_plan(config)
+    elif "runner_type" in config:
+        runner = RUNNERS.build(config)
+    else:
+        runner = Runner.from_cfg(config)
     return Built(runner.trainer, runner.module, runner.datamodule, runner)
 
 
