@@ -8,6 +8,7 @@ import pytest
 
 from tests.parity.compare import first_difference
 from tests.parity.reports import EXCHANGED, Reports, scenario_names
+from tools.reference import SITE
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,7 @@ def test_mm2pl_does_as_mmengine(scenario: str, aspect: str, reports: Reports) ->
     ours = reports("mm2pl", scenario)
     assert ours["error"] is None, reports.output("mm2pl", scenario)
     assert ours["engine"] == "mm2pl"
-    assert theirs["engine"] == "site"
+    assert theirs["engine"] == SITE.name
     difference = first_difference(ours[aspect], theirs[aspect])
     assert difference is None, f"{scenario}: {aspect}{difference}"
 
