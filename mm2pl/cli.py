@@ -161,6 +161,8 @@ class _Run:
         _resolve_resume(args, cfg)
         # Lightning sets its level when it is imported; the run's own log says what it would say.
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
+        logging.raiseExceptions = False
         runner = self.runner = Runner.from_cfg(cfg)
         for note in [*_stray_keys(runner), *_untrained(args, runner.plan)]:
             _say(f"note: {note}")
@@ -169,7 +171,7 @@ class _Run:
             metrics = runner.final_metrics
         else:
             metrics = runner.val() if args.command == "validate" else runner.test()
-        print(_summary(runner, metrics), flush=True)
+        _print_last(_summary(runner, metrics))
 
     def where_interrupted(self) -> str:
         """Return how far the run had come, and how to go on."""
@@ -318,6 +320,14 @@ def _keep_traceback(error: Exception, runner: Runner | None) -> str | None:
             handler.handle(logging.LogRecord(*record))
             return handler.baseFilename
     return None
+
+
+def _print_last(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
