@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mm2pl.data import build_dataloader
-from mm2pl.errors import ConfigTypeError, ModelError, UnsupportedError
+from mm2pl.errors import ConfigRuntimeError, ConfigTypeError, ModelError, UnsupportedError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
@@ -189,6 +189,10 @@ def _build_loop(
     if not isinstance(loop, Mapping):
         raise ConfigTypeError(f"must be a dict or a loop, got {loop!r}", key_path=f"{stage}_cfg")
     cfg = copy.deepcopy(dict(loop))
+    if "type" in cfg and "by_epoch" in cfg:
+        raise ConfigRuntimeError(
+            "only one of 'type' and 'by_epoch' may be given", key_path=f"{stage}_cfg"
+        )
     if stage == "train" and "by_epoch" in cfg:
         cfg["type"] = "EpochBasedTrainLoop" if cfg.pop("by_epoch") else "IterBasedTrainLoop"
     cfg.setdefault(

@@ -235,8 +235,9 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             self.logger.info(f"Config:\n{self.cfg.pretty_text}")
 
     def _set_up_model(self) -> None:
-        model = copy.copy(self.plan.model)
+        model = self.plan.model
         if isinstance(model, dict) and self.plan.data_preprocessor is not None:
+            model = copy.copy(model)
             model.setdefault("data_preprocessor", self.plan.data_preprocessor)
         self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), self.build_model(model))
         self._model_name = type(self._model).__name__

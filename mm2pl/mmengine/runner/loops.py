@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigAssertionError, ConfigTypeError, ModelError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
@@ -314,7 +314,7 @@ def _whole(value: Any, name: str) -> int:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ConfigTypeError(f"{name} must be an integer, got {value!r}")
     if int(value) != value:
-        raise ConfigError(f"{name} must be an integer, got {value!r}")
+        raise ConfigAssertionError(f"{name} must be an integer, got {value!r}")
     return int(value)
 
 
