@@ -145,7 +145,10 @@ def at_key(key: str, file: str | None = None, *, whole: bool = False) -> Iterato
     try:
         yield
     except Exception as error:
-        _locate(error, key, file, whole)
+        if key:
+            _locate(error, key, whole)
+        if isinstance(error, Mm2plError) and error.file is None:
+            error.file = file
         raise
 
 
@@ -156,17 +159,15 @@ def used_at(error: Exception, key: str) -> None:
     well.
     """
     if trail_of(error) is None and getattr(error, "key_path", None) is None:
-        _locate(error, key, None, True).is_running = True
+        _locate(error, key, True).is_running = True
 
 
-def _locate(error: Exception, key: str, file: str | None, whole: bool) -> Trail:
+def _locate(error: Exception, key: str, whole: bool) -> Trail:
     trail = trail_of(error) or _new_trail(error, None, "")
     trail.config = None
-    if key and not trail.is_whole:
+    if not trail.is_whole:
         _extend(error, trail, key)
         trail.is_whole = whole
-    if isinstance(error, Mm2plError) and error.file is None:
-        error.file = file
     return trail
 
 
