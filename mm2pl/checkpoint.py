@@ -108,7 +108,7 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
             hint="MMEngine's histories need torch 2.6 or newer; if you trust the file, load it by"
             " torch.load(..., weights_only=False) and save what you need of it",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, IndexError) as error:
         # torch goes on with advice over several sentences.
         why = str(error).split(". ")[0] or "it is empty"
         raise CheckpointError(f"{name} cannot be read: {why}") from error

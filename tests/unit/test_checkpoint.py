@@ -1,0 +1,72 @@
+"""Checkpoints are written whole and read without running code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from mm2pl import checkpoint
+from mm2pl.errors import CheckpointError, CheckpointNotFoundError
+from mm2pl.mmengine.optim import LinearLR, OptimWrapper
+
+
+class Harmful:
+    def __reduce__(self):
+        return Path.touch, (Path("harmed"),)
+
+
+def test_what_is_written_is_read(tmp_path):
+    content = {"state_dict": {"w": torch.ones(2)}, "meta": {"epoch": 3, "names": ("a", "b")}}
+    checkpoint.write(content, str(tmp_path / "new" / "a.pth"))
+    read = checkpoint.read(tmp_path / "new" / "a.pth")
+    assert read["meta"] == content["meta"]
+    assert torch.equal(read["state_dict"]["w"], torch.ones(2))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    checkpoint.write({"old": 1}, str(tmp_path / "a.pth"))
+    with pytest.raises(Exception, match="pickle"):
+        checkpoint.write({"new": lambda: None}, str(tmp_path / "a.pth"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+    assert checkpoint.read(tmp_path / "a.pth") == {"old": 1}
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"meta": Harmful()}, "a.pth")
+    with pytest.raises(CheckpointError, match="could run code"):
+        checkpoint.read("a.pth")
+    assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80", b"not a checkpoint", pickle.dumps(object, 2)[:9]]
+)
+def test_a_broken_file_is_named(tmp_path, content):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"a\.pth"):
+        checkpoint.read(tmp_path / "a.pth")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match=r"a\.pth does not exist"):
+        checkpoint.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_states_of_schedulers_go_back_where_they_came_from(named):
+    def schedulers():
+        parameter = torch.nn.Parameter(torch.ones(1))
+        made = [LinearLR(OptimWrapper(torch.optim.SGD([parameter], lr=1.0)), end=5)]
+        return {"a": made} if named else made
+
+    old, new = schedulers(), schedulers()
+    (scheduler,) = old["a"] if named else old
+    scheduler.optimizer.step()
+    for _ in range(3):
+        scheduler.step()
+    checkpoint.load_scheduler_states(new, checkpoint.scheduler_states(old))
+    assert checkpoint.scheduler_states(new) == checkpoint.scheduler_states(old)
