@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 CONFIG ?= configs/digits/digits_cnn_20e.py
-# torch's threads fight with the test processes for the cores
+# On small models, and beside other processes, torch's threads cost more than they bring.
 TEST_ENV := OMP_NUM_THREADS=1
 PYTEST ?= $(TEST_ENV) $(BIN)/python -m pytest
 
@@ -14,7 +14,7 @@ help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run  ## set up, and train a small network on scikit-learn's digits
-	$(BIN)/mm2pl fit $(CONFIG)
+	$(TEST_ENV) $(BIN)/mm2pl fit $(CONFIG)
 
 test: $(VENV)/.dev lint types reference  ## set up, and run every check: lint, types, all tests
 	$(PYTEST)
