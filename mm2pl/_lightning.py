@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
 from lightning.pytorch.profilers import Profiler
 
@@ -41,10 +42,11 @@ class NullProfiler(Profiler):
 
 
 class QuietModule(pl.LightningModule):
-    """A LightningModule whose bookkeeping attribute is cheap to set.
+    """A LightningModule that leaves batches alone and whose bookkeeping attribute is cheap to set.
 
     Lightning writes ``_current_fx_name`` twice around each hook, and ``nn.Module.__setattr__``
-    looks through parameters, buffers and modules every time.
+    looks through parameters, buffers and modules every time. Hooks see the batch raw, and the
+    model's data preprocessor moves it, so Lightning's three hooks around a transfer are passed by.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -52,6 +54,14 @@ class QuietModule(pl.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+    def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
+        return batch
+
+    def _apply_batch_transfer_handler(
+        self, batch: Any, device: torch.device | None = None, dataloader_idx: int = 0
+    ) -> Any:
+        return batch
 
 
 def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:

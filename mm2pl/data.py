@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import lightning.pytorch as pl
-import torch
 from torch.utils.data import DataLoader
 
 from mm2pl import _lightning
@@ -298,12 +297,6 @@ class RunnerDataModule(pl.LightningDataModule):
             return []
         late = self._late[stage] = LateLoader(loop)
         return late
-
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Leave the batch alone: hooks see it raw, and the data preprocessor moves it."""
-        return batch
 
     def finish(self, stage: str) -> None:
         """Close the stage's open iterator at the end of an epoch."""

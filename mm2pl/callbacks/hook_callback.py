@@ -59,13 +59,13 @@ class HookCallback(pl.Callback):
         self._trained = True
         runner = self._runner
         runner.call_hook("before_train")
-        if runner.train_loop.stop_training:
-            # Looked at before the first step too: a hook, or the run before, may have set it.
-            trainer.should_stop = True
         if not runner.train_loop.by_epoch:
             # To MMEngine the whole of an iteration-based run is one epoch.
             runner.call_hook("before_train_epoch")
             runner.skip_trained_batches()
+        if runner.train_loop.stop_training:
+            # Looked at before the first step too: a hook, or the run before, may have set it.
+            trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._runner.train_loop.by_epoch:
