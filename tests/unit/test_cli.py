@@ -1,0 +1,275 @@
+"""What the command line makes of its arguments, with a runner that only remembers its config."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mm2pl import Runner, __version__, cli, uninstall_as_mmengine
+from mm2pl.errors import DataError
+from mm2pl.plan import Note, Status
+
+Call = Callable[..., int]
+
+
+class FakeRunner:
+    """Takes a config, and ends as it is told to."""
+
+    cfg: Any = None
+    error: BaseException | None = None
+    notes: tuple[Note, ...] = ()
+    metrics = {"toy/mean": 0.5}
+    epoch, iter = 3, 12
+
+    def __init__(self, cfg: Any) -> None:
+        FakeRunner.cfg = cfg
+        self.work_dir = self.log_dir = cfg.work_dir
+        self.logger = logging.Logger("run")
+        self.final_metrics = self.metrics
+        runtime = SimpleNamespace(load_from=cfg.get("load_from"), resume=cfg.get("resume"))
+        self.plan = SimpleNamespace(notes=self.notes, runtime=runtime, val=1, test=1)
+        self.ran: list[str] = []
+
+    def train(self) -> None:
+        self._run()
+
+    def val(self) -> dict[str, Any]:
+        return self._run()
+
+    test = val
+
+    def _run(self) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        return self.metrics
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Call]:
+    """Give a function that calls the command line in a folder with ``config.py``."""
+    monkeypatch.setattr(Runner, "from_cfg", FakeRunner)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    monkeypatch.setattr(FakeRunner, "error", None)
+    monkeypatch.setattr(FakeRunner, "notes", ())
+    monkeypatch.setattr(FakeRunner, "cfg", None)
+    monkeypatch.chdir(tmp_path)
+    Path("config.py").write_text("a = dict(b=1, c=[1, 2])\nrandomness = dict(deterministic=True)\n")
+    lightning = logging.getLogger("lightning.pytorch")
+    level = lightning.level
+    yield lambda *arguments: cli.main([*arguments])
+    lightning.setLevel(level)
+    uninstall_as_mmengine()
+
+
+# --------------------------------------------------------------------------- what is run
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+def test_each_command_prints_its_metrics(
+    call: Call, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(command, "config.py") == 0
+    assert capsys.readouterr().out.startswith("metrics:\n  toy/mean: 0.5\n")
+
+
+def test_the_work_dir_is_named_after_the_config(call: Call) -> None:
+    call("fit", "config.py")
+    assert FakeRunner.cfg.work_dir == "./work_dirs/config"
+
+
+def test_the_configs_own_work_dir_comes_before_that(call: Call) -> None:
+    Path("config.py").write_text("work_dir = 'own'\n")
+    call("fit", "config.py")
+    assert FakeRunner.cfg.work_dir == "own"
+
+
+def test_the_option_comes_before_both(call: Call) -> None:
+    Path("config.py").write_text("work_dir = 'own'\n")
+    call("fit", "config.py", "--work-dir", "given")
+    assert FakeRunner.cfg.work_dir == "given"
+
+
+def test_cfg_options_reach_into_dicts_and_lists(call: Call) -> None:
+    call("fit", "config.py", "--cfg-options", "a.b=0.5", "a.c.1=x", "new.key='(1, 2)'")
+    assert FakeRunner.cfg.a == {"b": 0.5, "c": [1, "x"]}
+    assert FakeRunner.cfg.new == {"key": (1, 2)}
+
+
+def test_the_seed_joins_the_configs_randomness(call: Call) -> None:
+    call("fit", "config.py", "--seed", "7")
+    assert FakeRunner.cfg.randomness == {"deterministic": True, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "load_from", "resume"),
+    [
+        ("fit", ["w.pth"], "w.pth", None),
+        ("fit", ["--load-from", "w.pth"], "w.pth", None),
+        ("fit", ["--resume"], None, True),
+        ("fit", ["--resume", "w.pth"], "w.pth", True),
+        ("test", ["w.pth"], "w.pth", None),
+        ("test", ["--resume", "w.pth"], "w.pth", False),
+        ("validate", ["--resume"], "newest.pth", False),
+    ],
+)
+def test_where_weights_come_from(
+    call: Call, command: str, arguments: list[str], load_from: str | None, resume: bool | None
+) -> None:
+    Path("w.pth").touch()
+    Path("work_dirs/config").mkdir(parents=True)
+    Path("work_dirs/config/last_checkpoint").write_text("newest.pth")
+    assert call(command, "config.py", *arguments) == 0
+    assert (FakeRunner.cfg.get("load_from"), FakeRunner.cfg.get("resume")) == (load_from, resume)
+
+
+@pytest.mark.parametrize("source", ["https://host/w.pth", "torchvision://resnet18", "s3://b/w.pth"])
+def test_weights_that_are_no_local_file_are_left_to_their_loader(call: Call, source: str) -> None:
+    assert call("fit", "config.py", "--load-from", source) == 0
+
+
+def test_user_modules_are_imported_after_the_runner(call: Call) -> None:
+    Path("cli_user_module.py").write_text(
+        "import sys\nseen = 'mm2pl.runner' in sys.modules\n", encoding="utf-8"
+    )
+    Path("config.py").write_text("custom_imports = dict(imports=['cli_user_module'])\n")
+    try:
+        assert call("fit", "config.py") == 0
+        assert sys.modules["cli_user_module"].seen
+    finally:
+        sys.modules.pop("cli_user_module", None)
+
+
+# --------------------------------------------------------------------------- remarks
+
+
+def test_evaluating_without_weights_is_remarked(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("test", "config.py")
+    assert "no CHECKPOINT is given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "remarked"), [("optim_wraper", True), ("dataset_type", False)])
+def test_only_a_key_much_like_a_known_one_is_remarked(
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    remarked: bool,
+) -> None:
+    note = Note(key, Status.UNKNOWN, "nothing reads this key", ("optim_wrapper",))
+    monkeypatch.setattr(FakeRunner, "notes", (note,))
+    call("fit", "config.py")
+    assert (f"nothing reads {key!r}" in capsys.readouterr().err) is remarked
+
+
+# --------------------------------------------------------------------------- how it ends
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["train", "config.py"], "invalid choice: 'train'"),
+        (["fit"], "required: CONFIG"),
+        (["fit", "config.py", "--seed", "x"], "--seed: must be a whole number"),
+        (["fit", "config.py", "--seed", "-1"], "--seed: must be a whole number"),
+        (["fit", "config.py", "--seed", str(2**32)], "--seed: must be a whole number"),
+        (["fit", "config.py", "--cfg-options", "a=[1,2"], "[1,2"),
+        (["fit", "config.py", "a.pth", "--load-from", "b.pth"], "mean the same"),
+        (["fit", "config.py", "a.pth", "--resume", "b.pth"], "--resume FILE"),
+    ],
+)
+def test_a_wrong_call_ends_with_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.py"], "nowhere.py: the config file does not exist"),
+        (["."], "this is a folder"),
+        (["config.py", "--cfg-options", "a.c.5=1"], "config.py, a.c.5: --cfg-options"),
+        (["config.py", "--cfg-options", "a..b=1"], "'a..b' has an empty part"),
+        (["config.py", "nowhere.pth"], "config.py, load_from: the checkpoint nowhere.pth"),
+    ],
+)
+def test_a_wrong_config_ends_with_status_2(
+    call: Call, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("fit", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert FakeRunner.cfg is None
+
+
+def test_a_failure_ends_with_status_1_and_no_traceback(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FakeRunner, "error", DataError("no samples"))
+    assert call("fit", "config.py") == 1
+    err = capsys.readouterr().err
+    assert "mm2pl: error: no samples\n" in err
+    assert "Traceback" not in err
+
+
+def test_the_traceback_is_shown_on_request(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FakeRunner, "error", DataError("no samples"))
+    assert call("fit", "config.py", "--traceback") == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_ctrl_c_ends_with_status_130_and_says_where(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saved: bool
+) -> None:
+    monkeypatch.setattr(FakeRunner, "error", KeyboardInterrupt())
+    Path("w").mkdir()
+    if saved:
+        Path("w/last_checkpoint").write_text("w/epoch_3.pth")
+    assert call("fit", "config.py", "--work-dir", "w") == 130
+    err = capsys.readouterr().err
+    assert err.startswith("mm2pl: interrupted after epoch 3, iteration 12")
+    assert ("w/epoch_3.pth" in err and "--resume" in err) is saved
+
+
+# --------------------------------------------------------------------------- help
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"mm2pl {__version__}\n")
+
+
+def test_the_help_shows_the_commands_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert all(text in out for text in ("fit ", "validate ", "test ", "examples:", "exit status:"))
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+def test_each_commands_help_explains_each_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    out = capsys.readouterr().out
+    options = ("CONFIG", "CHECKPOINT", "--work-dir DIR", "--cfg-options KEY=VALUE")
+    more = ("--load-from FILE", "--resume [FILE]", "--seed N", "--traceback")
+    assert [option for option in (*options, *more) if option not in out] == []

@@ -1,0 +1,127 @@
+"""An error becomes one message and an exit status."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mm2pl.errors import ConfigError, DataError
+from mm2pl.failures import describe, exit_status
+from mm2pl.mmengine.registry.errors import add_note, at_key, used_at
+
+
+def caught(raising: Any) -> Exception:
+    with pytest.raises(Exception) as info:  # noqa: PT011 - the test looks closer
+        raising()
+    return info.value
+
+
+def built(error: Exception) -> Exception:
+    def build() -> None:
+        with at_key("model"):
+            raise error
+
+    return caught(build)
+
+
+def used(error: Exception) -> Exception:
+    used_at(error, "model")
+    return error
+
+
+class Broken(Dataset[Any]):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Any:
+        raise self.error
+
+
+def told_of_worker(error: Exception) -> str:
+    loader: DataLoader[Any] = DataLoader(Broken(error), num_workers=1)
+    try:
+        list(loader)
+    except Exception as raised:
+        text = describe(raised, "c.py")
+    gc.collect()  # the error's frames, which keep the worker alive, refer to it
+    return text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("wrong"), 2),
+        (DataError("empty"), 1),
+        (ValueError("while running"), 1),
+        (built(ValueError("Invalid learning rate")), 2),
+        (built(FileNotFoundError("annotations.json")), 2),
+        (built(RuntimeError("no network")), 1),
+        (used(ValueError("in forward")), 1),
+    ],
+)
+def test_the_status_tells_wrong_configs_from_failed_runs(error: Exception, status: int) -> None:
+    assert exit_status(error) == status
+
+
+def test_an_error_of_ours_says_itself_where_it_is() -> None:
+    error = ConfigError("wrong", key_path="a.b", file="c.py", hint="do this")
+    assert describe(error, "other.py") == "c.py, a.b: wrong\nHint: do this"
+
+
+def test_any_other_error_gets_file_key_path_and_place() -> None:
+    def fail() -> None:
+        raise KeyError("label")
+
+    text = describe(used(caught(fail)), "c.py").splitlines()
+    assert text[0] == "c.py, model: KeyError: 'label'"
+    assert text[1].endswith('in fail: raise KeyError("label")')
+    assert len(text) == 2
+
+
+def test_an_error_without_words_gets_its_name() -> None:
+    assert describe(AssertionError(), "c.py") == "c.py: AssertionError"
+
+
+def test_the_place_is_the_users_line_not_one_in_torch() -> None:
+    error = caught(lambda: torch.nn.Linear(2, 1)(torch.zeros(3)))
+    assert "test_failures.py:" in describe(error, "c.py")
+
+
+def test_the_place_is_not_one_in_the_standard_library() -> None:
+    error = caught(lambda: json.loads("{"))
+    assert "test_failures.py:" in describe(error, "c.py")
+
+
+def test_what_was_being_done_is_said_below() -> None:
+    error = RuntimeError("no")
+    add_note(error, "In the hook Failing at before_run")
+    assert describe(error, "c.py").splitlines()[-1] == "  In the hook Failing at before_run"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (IndexError("image 3 is broken"), "c.py: IndexError: image 3 is broken (in "),
+        (KeyError("img"), "c.py: KeyError: 'img' (in "),
+        (DataError("not found", hint="check"), "not found\nHint: check (in "),
+        (ValueError("two\nlines"), "c.py: ValueError: two\nlines (in "),
+    ],
+)
+def test_a_workers_error_is_told_without_its_traceback(error: Exception, expected: str) -> None:
+    text = told_of_worker(error)
+    assert expected in text
+    assert "DataLoader worker process 0" in text
+    assert "Traceback" not in text
+
+
+def test_a_workers_error_is_placed_where_the_worker_raised_it() -> None:
+    last = told_of_worker(ValueError("x")).splitlines()[-1]
+    assert last.endswith("in __getitem__: raise self.error")
