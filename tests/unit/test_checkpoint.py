@@ -70,3 +70,25 @@ def test_states_of_schedulers_go_back_where_they_came_from(named):
         scheduler.step()
     checkpoint.load_scheduler_states(new, checkpoint.scheduler_states(old))
     assert checkpoint.scheduler_states(new) == checkpoint.scheduler_states(old)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_checkpoint_with_some_of_the_models_weights_may_be_loaded(prefix):
+    weights = {f"{prefix}weight": torch.zeros(3, 3), "head.bias": torch.zeros(1)}
+    checkpoint.refuse_stranger({"state_dict": weights}, torch.nn.Linear(2, 1), "a.pth")
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {"a.b": torch.zeros(2)}}, {"meta": {}}, {}])
+def test_a_checkpoint_without_any_is_refused(content):
+    with pytest.raises(CheckpointError, match=r"a\.pth has none of the model's weights"):
+        checkpoint.refuse_stranger(content, torch.nn.Linear(2, 1), "a.pth")
+
+
+def test_a_model_that_may_rename_weights_takes_any_checkpoint():
+    model = torch.nn.Linear(2, 1)
+    model.register_load_state_dict_pre_hook(lambda *arguments: None)
+    checkpoint.refuse_stranger({"state_dict": {"old": torch.zeros(1)}}, model, "a.pth")
+
+
+def test_a_model_without_weights_takes_any_checkpoint():
+    checkpoint.refuse_stranger({"state_dict": {}}, torch.nn.ReLU(), "a.pth")

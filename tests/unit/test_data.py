@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mm2pl.data import IterationLoader, LateLoader, SlicedDataset, build_dataloader
-from mm2pl.errors import ConfigError, DataError
+from mm2pl.errors import ConfigError, ConfigTypeError, DataError
+from mm2pl.mmengine.registry.errors import trail_of
 
 
 class Numbers(Dataset):
@@ -110,3 +111,33 @@ def test_an_iteration_loader_follows_a_swapped_iterator_and_sets_train_mode():
     assert model.training
     loop.dataloader_iterator = iter([2, 2])
     assert list(batches) == [2, 2]
+
+
+# --------------------------------------------------------------------------- mistakes
+
+
+def test_a_loader_that_drops_all_samples_is_refused():
+    with pytest.raises(DataError, match="5 samples make no batch of 6") as caught:
+        build_dataloader(loader_cfg(batch_size=6, drop_last=True))
+    assert caught.value.key_path == "drop_last"
+
+
+def test_an_argument_that_torchs_loader_does_not_take_is_named():
+    with pytest.raises(ConfigTypeError, match="unexpected keyword argument 'num_worker'") as caught:
+        build_dataloader(loader_cfg(num_worker=2))
+    assert (caught.value.key_path, caught.value.choices[0]) == ("num_worker", "num_workers")
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+def test_an_error_of_the_data_says_whose_data(by_epoch):
+    def fail():
+        yield 1
+        raise IndexError("image 1 is broken")
+
+    loop = SimpleNamespace(stage="train", dataloader=fail(), dataloader_iterator=fail())
+    loop.max_iters, loop.iter = 2, 0
+    runner = SimpleNamespace(train_loop=loop, model=torch.nn.Linear(1, 1))
+    with pytest.raises(IndexError) as caught:
+        for _ in LateLoader(loop) if by_epoch else IterationLoader(runner):
+            pass
+    assert trail_of(caught.value).path == "train_dataloader"
