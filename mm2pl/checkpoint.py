@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import pickle
@@ -9,14 +10,14 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from packaging.version import Version
 
+from mm2pl._safe_globals import allowing
 from mm2pl.errors import CheckpointError, CheckpointNotFoundError
 from mm2pl.mmengine import __version__ as mmengine_version
 from mm2pl.mmengine.fileio import get_file_backend
@@ -55,30 +56,24 @@ def _method_in_file(owner: Any, name: str) -> Any:
 
 
 def _allowed_globals() -> list[Any]:
-    core: Any = getattr(np, "_core", None) or np.core
+    # NumPy 2 moved the module; files of either name it.
+    names = ("numpy.core.multiarray", "numpy._core.multiarray")
+    arrays = import_module(names[np.lib.NumpyVersion(np.__version__) >= "2.0.0"])
     kinds = [np.float64, np.float32, np.int64, np.int32, np.bool_, np.uint8, np.float16, np.int16]
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
         (_OneCycle, "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"),
         (_method_in_file, "builtins.getattr"),
+        codecs.encode,  # of the bytes in arrays; torch allows these three itself from 2.5 on
+        bytearray,
+        set,
         np.ndarray,
         np.dtype,
         *{type(np.dtype(kind)) for kind in (*kinds, np.str_, np.uint16, np.uint32, np.uint64)},
     ]
-    # NumPy 2 moved the module; files of either name it.
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        allowed += [
-            (core.multiarray._reconstruct, f"{module}._reconstruct"),
-            (core.multiarray.scalar, f"{module}.scalar"),
-        ]
+    for name in names:
+        allowed += [(getattr(arrays, it), f"{name}.{it}") for it in ("_reconstruct", "scalar")]
     return allowed
-
-
-def _allowing() -> AbstractContextManager[Any]:
-    # torch < 2.6 can not allow a global under a name that is not its own.
-    if Version(torch.__version__) < Version("2.6"):
-        return nullcontext()
-    return torch.serialization.safe_globals(_allowed_globals())
 
 
 def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None) -> Any:
@@ -95,7 +90,7 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
     if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
         raise CheckpointNotFoundError(f"{name} does not exist", hint="check the path")
     try:
-        with _allowing():
+        with allowing(_allowed_globals()):
             return torch.load(source, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.findall(r"GLOBAL ([\w.]+)", str(error))
@@ -105,8 +100,8 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
             ) from error
         raise CheckpointError(
             f"{name} holds objects that could run code: {', '.join(sorted(set(wanted)))}",
-            hint="MMEngine's histories need torch 2.6 or newer; if you trust the file, load it by"
-            " torch.load(..., weights_only=False) and save what you need of it",
+            hint="if you trust the file, load it by torch.load(..., weights_only=False) and save"
+            " what you need of it",
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, IndexError) as error:
         # torch goes on with advice over several sentences.

@@ -86,7 +86,7 @@ def test_a_checkpoint_without_any_is_refused(content):
 
 def test_a_model_that_may_rename_weights_takes_any_checkpoint():
     model = torch.nn.Linear(2, 1)
-    model.register_load_state_dict_pre_hook(lambda *arguments: None)
+    model._register_load_state_dict_pre_hook(lambda *arguments: None)
     checkpoint.refuse_stranger({"state_dict": {"old": torch.zeros(1)}}, model, "a.pth")
 
 
