@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
 from lightning.pytorch.profilers import Profiler
+from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
 
 # Lightning validates when (batches so far) is a multiple of `val_check_batch`; it has no "never".
 NEVER = 2**62
@@ -62,6 +63,22 @@ class QuietModule(pl.LightningModule):
         self, batch: Any, device: torch.device | None = None, dataloader_idx: int = 0
     ) -> Any:
         return batch
+
+
+class _QuietConnector(_LoggerConnector):
+    """Sums up what ``self.log`` recorded only if it recorded something."""
+
+    def on_batch_end(self) -> None:
+        results = self.trainer._results
+        if results:
+            super().on_batch_end()
+        elif results is not None:
+            results.batch = results.batch_size = None  # let the batch go
+
+
+def skip_empty_results(trainer: pl.Trainer) -> None:
+    """Spare a new Trainer the summary of logged results after batches that logged nothing."""
+    trainer._logger_connector = _QuietConnector(trainer)
 
 
 def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning.pytorch as pl
 
-from mm2pl._lightning import NEVER, NullProfiler
+from mm2pl._lightning import NEVER, NullProfiler, skip_empty_results
 from mm2pl.alias import install_as_mmengine
 from mm2pl.plan import Plan
 
@@ -64,7 +64,7 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         callbacks: The hooks' callback first.
         root_dir: Where Lightning would write; nothing of its own does.
     """
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=plan.trainer_epochs,
@@ -84,3 +84,5 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         inference_mode=False,
         profiler=NullProfiler(),
     )
+    skip_empty_results(trainer)
+    return trainer
