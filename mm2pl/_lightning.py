@@ -102,9 +102,10 @@ def stop_without_validation(trainer: pl.Trainer) -> None:
     trainer.should_stop = True
 
 
-def allow_validation(trainer: pl.Trainer) -> None:
-    """Undo :func:`stop_without_validation`, so that a later fit validates."""
+def forget_stop(trainer: pl.Trainer) -> None:
+    """Undo a stop, so that a later fit runs and validates; Lightning before 2.6 keeps it."""
     trainer.check_val_every_n_epoch = None
+    trainer.should_stop = False
 
 
 def set_epochs(trainer: pl.Trainer, done: int, total: int) -> None:

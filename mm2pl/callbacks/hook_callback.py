@@ -38,7 +38,7 @@ class HookCallback(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._trained = False
-        _lightning.allow_validation(trainer)
+        _lightning.forget_stop(trainer)
         self._runner.prepare(stage)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
