@@ -66,7 +66,11 @@ def test_set_up_commands_name_what_exists(document: Path) -> None:
 def test_make_run_is_the_first_command_of_the_readme() -> None:
     """Its set-up aside, ``make run`` is a command that runs here by itself."""
     dry = subprocess.run(
-        ["make", "--dry-run", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     first = next(block for block in blocks(README) if block.language == "sh").commands[0]
     assert dry.stdout.splitlines()[-1].endswith(f"/{first}")
