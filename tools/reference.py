@@ -1,7 +1,9 @@
-"""Install the reference, MMEngine 0.10.7, and the wheels with configs, in their own folder.
+"""Install the reference, MMEngine 0.10.7, and real libraries, each in a folder of its own.
 
-Nothing of it is ever imported by mm2pl: tests start a process of its own with ``SITE`` in front of
-``PYTHONPATH``. ``MM2PL_REFERENCE`` moves the folder (default ``.reference`` in the repository).
+Nothing of MMEngine is ever imported by mm2pl: tests start a process of its own with ``SITE`` in
+front of ``PYTHONPATH``. The libraries in ``LIBRARIES`` (mmpretrain, mmcv-lite and so on) run on
+either, also in a process of their own. ``MM2PL_REFERENCE`` moves the folder (default ``.reference``
+in the repository).
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from pathlib import Path
 ROOT = Path(os.environ.get("MM2PL_REFERENCE", Path(__file__).parents[1] / ".reference"))
 # One for each Python: there are compiled packages in it.
 SITE = ROOT / f"site-{sys.version_info.major}.{sys.version_info.minor}"
+LIBRARIES = ROOT / f"libraries-{sys.version_info.major}.{sys.version_info.minor}"
 WHEELS = ROOT / "wheels"  # unpacked: wheels/mmdet/.mim/configs ...
 
-# What `import mmengine` and its Runner need beyond mm2pl's own dependencies (numpy, pillow, pyyaml,
-# packaging, rich). They come without their dependencies: a second numpy or torch in front of the
-# environment's would compare two things at once.
+# What `import mmengine` and its Runner need beyond mm2pl's own dependencies and its extra `dev`
+# (numpy, pillow, matplotlib, OpenCV). They come without their dependencies: a second numpy or torch
+# in front of the environment's would compare two things at once.
 PACKAGES = [
     "mmengine==0.10.7",
     "setuptools<81",  # setuptools 81 dropped the pkg_resources that MMEngine imports
@@ -33,16 +36,37 @@ PACKAGES = [
     "platformdirs",  # of yapf
     "termcolor",
     "addict",
-    "opencv-python-headless",
-    # matplotlib and what it imports
-    "matplotlib",
-    "contourpy",
-    "cycler",
-    "fonttools",
-    "kiwisolver",
-    "pyparsing",
-    "python-dateutil",
-    "six",
+]
+# Real libraries, and what they import beyond the extra `dev`. torchvision is the build for the torch
+# of constraints.txt; its operators are stubbed where it is used (tests/downstream/stubs).
+LIBRARY_PACKAGES = [
+    "mmpretrain==1.2.0",
+    "mmdet==3.3.0",
+    "mmsegmentation==1.2.2",
+    "mmpose==1.3.2",
+    "mmaction2==1.2.0",
+    "mmcv-lite==2.1.0",
+    "torchvision==0.28.0",
+    "einops",
+    "mat4py",
+    "model-index==0.1.11",  # imported as modelindex
+    "ordered-set",
+    "markdown",
+    "click",
+    "importlib-metadata==8.7.0",
+    "zipp",
+    "yapf==0.43.0",  # mmcv's own use
+    "platformdirs",
+    "ftfy",
+    "regex",
+    "wcwidth",
+    "prettytable",
+    "pycocotools",
+    "shapely",
+    "terminaltables",
+    "json-tricks",
+    "munkres",
+    "decord",
 ]
 CONFIG_WHEELS = ["mmpretrain==1.2.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"]
 
@@ -78,7 +102,11 @@ def environment() -> dict[str, str]:
 
 
 def _parts() -> list[tuple[Path, list[str], Callable[[Path, list[str]], None]]]:
-    return [(SITE, PACKAGES, _make_site), (WHEELS, CONFIG_WHEELS, _make_wheels)]
+    return [
+        (SITE, PACKAGES, _make_site),
+        (WHEELS, CONFIG_WHEELS, _make_wheels),
+        (LIBRARIES, LIBRARY_PACKAGES, _make_site),
+    ]
 
 
 def _stamp(folder: Path) -> Path:

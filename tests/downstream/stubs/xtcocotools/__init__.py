@@ -1,0 +1,1 @@
+"""pycocotools in the place of xtcocotools, whose wheels are built for NumPy 1."""

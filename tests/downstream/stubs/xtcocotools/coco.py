@@ -1,0 +1,1 @@
+from pycocotools.coco import *  # noqa: F403
