@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 
 # Scenarios that leave a checkpoint for the other engine.
 EXCHANGED = (
+    "ema.resumed_from_the_other_engine",
     "runtime.resumed_from_the_other_engine",
     "runtime.resumed_one_cycle_from_the_other_engine",
 )

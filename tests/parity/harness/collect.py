@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from tracing import digest, exact, without_times
 
-CHECKPOINT_KEYS = ("state_dict", "optimizer", "param_schedulers")
+CHECKPOINT_KEYS = ("state_dict", "ema_state_dict", "optimizer", "param_schedulers")
 
 # MMEngine's warnings about its own use of its deprecated FileClient say nothing about the run.
 NOISE = '"(FileClient|HardDiskBackend)" (will be|is the alias)'
@@ -27,6 +27,7 @@ _MASKS = [
     # Sentences that mm2pl words in its own way, at the same place in the log.
     (r"(Gradient accumulative may|gradients accumulate, but).*", "<accumulation and BatchNorm>"),
     (r"(Resumed iteration number is not|training resumes at iter).*", "<resumes in a window>"),
+    (r"(EMA's momentum is the share|The value of momentum in EMA).*", "<large momentum of EMA>"),
 ]
 
 
