@@ -8,16 +8,33 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from mm2pl import checkpoint as _checkpoint
-from mm2pl.errors import CheckpointError, CheckpointNotFoundError
-from mm2pl.mmengine.dist import get_dist_info
-from mm2pl.mmengine.fileio import get_file_backend
-from mm2pl.mmengine.logging import print_log
+from mm2pl.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    ConfigAssertionError,
+    ConfigKeyError,
+    nearest,
+)
+from mm2pl.mmengine.dist import barrier, get_dist_info
+from mm2pl.mmengine.fileio import FileClient, get_file_backend
+from mm2pl.mmengine.logging import _pickling, print_log
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
+from mm2pl.mmengine.runner._model_zoo import (
+    _get_mmengine_home,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from mm2pl.mmengine.utils import deprecated_function
+from mm2pl.mmengine.utils.dl_utils import load_url
 from mm2pl.support import unsupported
 
 __all__ = [
@@ -37,18 +54,6 @@ __all__ = [
 _Loader = Callable[..., Any]
 _ReviseKeys = Sequence[tuple[str, str]]
 _STRIP_MODULE: _ReviseKeys = ((r"^module\.", ""),)
-_ZOO = "the model zoo's tables of names come with a later release of mm2pl"
-_ZOO_HINT = "give the checkpoint's path or https:// address"
-
-get_torchvision_models = unsupported("get_torchvision_models", _ZOO, _ZOO_HINT)
-get_external_models = unsupported("get_external_models", _ZOO, _ZOO_HINT)
-get_mmcls_models = unsupported("get_mmcls_models", _ZOO, _ZOO_HINT)
-get_deprecated_model_names = unsupported("get_deprecated_model_names", _ZOO, _ZOO_HINT)
-
-
-class _IncompatibleKeys(NamedTuple):
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 def load_state_dict(
@@ -128,22 +133,33 @@ class CheckpointLoader:
         Raises:
             KeyError: A prefix is taken and ``force`` is False.
         """
+        if loader is not None:
+            return cls._register_scheme(prefixes, loader, force)
 
         def register(function: _Loader) -> _Loader:
-            for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
-                if prefix in cls._schemes and not force:
-                    raise KeyError(
-                        f"{prefix} is already registered as a loader backend, add `force=True` if"
-                        " you want to override it"
-                    )
-                cls._schemes[prefix] = function
-            cls._schemes = dict(sorted(cls._schemes.items(), reverse=True))
+            cls._register_scheme(prefixes, function, force)
             return function
 
-        if loader is None:
-            return register
-        register(loader)
-        return None
+        return register
+
+    @classmethod
+    def _register_scheme(
+        cls, prefixes: str | Sequence[str], loader: _Loader, force: bool = False
+    ) -> None:
+        if not isinstance(prefixes, (str, list, tuple)):
+            raise ConfigAssertionError(f"prefixes are a str, list or tuple, not {prefixes!r}")
+        for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
+            if prefix in cls._schemes and not force:
+                raise KeyError(
+                    f"{prefix} is already registered as a loader backend, add `force=True` if"
+                    " you want to override it"
+                )
+            cls._schemes[prefix] = loader
+        cls._schemes = dict(sorted(cls._schemes.items(), reverse=True))
+
+    @classmethod
+    def _get_checkpoint_loader(cls, path: str) -> _Loader:
+        return next(loader for prefix, loader in cls._schemes.items() if re.match(prefix, path))
 
     @classmethod
     def load_checkpoint(
@@ -157,8 +173,8 @@ class CheckpointLoader:
             logger: Where it is said.
         """
         filename = str(filename)
-        loader = next(one for prefix, one in cls._schemes.items() if re.match(prefix, filename))
-        kind = loader.__name__.removeprefix("load_from_")
+        loader = cls._get_checkpoint_loader(filename)
+        kind = getattr(loader, "__name__", repr(loader)).removeprefix("load_from_")
         print_log(f"Loads checkpoint by {kind} backend from path: {filename}", logger=logger)
         return loader(filename, map_location)
 
@@ -172,23 +188,134 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def load_from_fileio(filename: str, map_location: Any = None) -> Any:
-    """Load a remote file through its file backend."""
-    data = get_file_backend(filename).get(filename)
-    return _checkpoint.read(io.BytesIO(data), map_location)
+    """Load a remote file through its file backend. Only mm2pl has this."""
+    try:
+        backend = get_file_backend(filename)
+    except KeyError as error:
+        prefix = filename.partition("://")[0]
+        known = [one.removesuffix("://") for one in CheckpointLoader._schemes]
+        raise CheckpointNotFoundError(
+            f"{filename} cannot be loaded: no loader or storage is called {prefix}://",
+            choices=[f"{one}://" for one in nearest(prefix, known)],
+            hint="add one with CheckpointLoader.register_scheme",
+        ) from error
+    return _checkpoint.read(io.BytesIO(backend.get(filename)), map_location)
 
 
-def load_from_zoo(filename: str, map_location: Any = None) -> Any:
-    """Refuse a model zoo's short name, saying why."""
-    return get_external_models()
+def load_from_ceph(filename: str, map_location: Any = None, backend: str | None = None) -> Any:
+    """Load a file from S3.
+
+    Differs: through fsspec (the package s3fs); MMEngine uses SenseTime's client.
+
+    Args:
+        filename: The URI.
+        map_location: As in :func:`torch.load`.
+        backend: The file backend, if another than that of the prefix.
+    """
+    storage = get_file_backend(filename, backend_args={"backend": backend} if backend else None)
+    return _checkpoint.read(io.BytesIO(storage.get(filename)), map_location)
 
 
-CheckpointLoader.register_scheme("", load_from_local)
-CheckpointLoader.register_scheme(
-    [r"https?://", r"(\S+\:)?s3://", "gs://", "memory://"], load_from_fileio
+load_from_pavi = unsupported(
+    "mmengine.runner.checkpoint.load_from_pavi",
+    "PAVI is SenseTime's own storage",
+    "download the file and give its path",
 )
-CheckpointLoader.register_scheme(
-    ["modelzoo://", "torchvision://", "open-mmlab://", "openmmlab://", "mmcls://"], load_from_zoo
-)
+
+
+def load_from_http(
+    filename: str,
+    map_location: Any = None,
+    model_dir: str | None = None,
+    progress: bool = os.isatty(0),
+) -> Any:
+    """Load a file from the web, which is kept for later; rank 0 downloads it for all.
+
+    Args:
+        filename: The URL.
+        map_location: As in :func:`torch.load`.
+        model_dir: Where the file is kept, see :func:`load_url`.
+        progress: Whether to show a progress bar.
+    """
+    rank = get_dist_info()[0]
+    loaded = None
+    try:
+        if rank == 0:
+            loaded = load_url(filename, model_dir, map_location, progress)
+    finally:
+        barrier()  # also where rank 0 failed, or the others would wait for it
+    return load_url(filename, model_dir, map_location, progress) if rank else loaded
+
+
+def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
+    """Load weights of torchvision by their name."""
+    if filename.startswith("modelzoo://"):
+        print_log(
+            'The URL scheme of "modelzoo://" is deprecated, please use "torchvision://" instead',
+            logger="current",
+            level=logging.WARNING,
+        )
+    return load_from_http(_address(filename, get_torchvision_models()), map_location)
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Load weights of OpenMMLab's model zoo, or of one's own, by their name."""
+    scheme, _, name = filename.partition("://")
+    renamed = get_deprecated_model_names().get(name)
+    if renamed is not None:
+        print_log(
+            f"{filename} is deprecated in favor of {scheme}://{renamed}",
+            logger="current",
+            level=logging.WARNING,
+        )
+    address = _address(f"{scheme}://{renamed or name}", get_external_models())
+    if address.startswith(("http://", "https://")):
+        return load_from_http(address, map_location)
+    return load_from_local(os.path.join(_get_mmengine_home(), address), map_location)
+
+
+def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
+    """Load the backbone of a model of MMClassification by its name."""
+    address = _address(filename, get_mmcls_models())
+    return _process_mmcls_checkpoint(load_from_http(address, map_location))
+
+
+def _address(filename: str, models: Mapping[str, str | None]) -> str:
+    scheme, _, name = filename.partition("://")
+    if name not in models:
+        raise ConfigKeyError(
+            f"there is no model called {name!r} in {scheme}://", choices=nearest(name, models)
+        )
+    address = models[name]
+    if address is None:
+        raise CheckpointError(
+            f"no weights are published for {filename}", choices=nearest(name, set(models) - {name})
+        )
+    return address
+
+
+def _process_mmcls_checkpoint(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint with the backbone's weights alone, under the backbone's own names."""
+    weights = checkpoint.get("state_dict", checkpoint)
+    start = "backbone."
+    backbone = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+    return {"state_dict": OrderedDict(backbone)}
+
+
+_LOADERS: dict[_Loader, Sequence[str]] = {
+    load_from_local: [""],
+    # gs://, memory:// and the rest of what fsspec knows. Sorted backwards, this pattern comes
+    # after those of all others but the local one.
+    load_from_fileio: [r"(?:\w\S+)://"],
+    load_from_ceph: [r"(\S+\:)?s3://", r"(\S+\:)?petrel://"],
+    load_from_pavi: ["pavi://"],
+    load_from_http: ["http://", "https://"],
+    load_from_torchvision: ["modelzoo://", "torchvision://"],
+    load_from_openmmlab: ["open-mmlab://", "openmmlab://"],
+    load_from_mmcls: ["mmcls://"],
+}
+for _loader, _prefixes in _LOADERS.items():
+    CheckpointLoader.register_scheme(_prefixes, _loader)
 
 
 def _load_checkpoint(filename: str, map_location: Any = None, logger: Any = None) -> Any:
@@ -203,7 +330,12 @@ def _load_checkpoint_with_prefix(
     weights = checkpoint.get("state_dict", checkpoint)
     prefix = prefix if prefix.endswith(".") else f"{prefix}."
     part = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
-    assert part, f"{prefix} is not in the pretrained model"
+    if not part:
+        first = dict.fromkeys(key.partition(".")[0] for key in weights)
+        raise ConfigAssertionError(
+            f"{prefix} is not in the pretrained model {filename}, which has {', '.join(first)}",
+            choices=nearest(prefix[:-1], first),
+        )
     return part
 
 
@@ -258,6 +390,18 @@ def weights_to_cpu(state_dict: Any) -> Any:
     return weights
 
 
+@deprecated_function(
+    since="0.3.0",
+    removed_in="0.5.0",
+    instructions="use `nn.Module._save_to_state_dict`",
+)
+def _save_to_state_dict(
+    module: nn.Module, destination: dict[str, Any], prefix: str, keep_vars: bool
+) -> None:
+    """Put a module's own weights into ``destination``."""
+    nn.Module._save_to_state_dict(module, destination, prefix, keep_vars)
+
+
 def get_state_dict(
     module: nn.Module, destination: Any = None, prefix: str = "", keep_vars: bool = False
 ) -> Any:
@@ -274,13 +418,13 @@ def get_state_dict(
     if destination is None:
         destination = OrderedDict()
         destination._metadata = OrderedDict()
-    destination._metadata[prefix[:-1]] = {"version": module._version}
+    destination._metadata[prefix[:-1]] = metadata = {"version": module._version}
     module._save_to_state_dict(destination, prefix, keep_vars)
     for name, child in module._modules.items():
         if child is not None:
             get_state_dict(child, destination, f"{prefix}{name}.", keep_vars)
     for hook in module._state_dict_hooks.values():
-        replaced = hook(module, destination, prefix, {})
+        replaced = hook(module, destination, prefix, metadata)
         if replaced is not None:
             destination = replaced
     return destination
@@ -310,7 +454,11 @@ def save_checkpoint(
             raise ValueError(
                 '"file_client_args" and "backend_args" cannot be set at the same time.'
             )
-    _checkpoint.write(checkpoint, filename, backend_args or file_client_args)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer, pickle_module=_pickling)
+        FileClient.infer_client(file_client_args, filename).put(buffer.getvalue(), filename)
+        return
+    _checkpoint.write(checkpoint, filename, backend_args)
 
 
 def find_latest_checkpoint(path: str) -> str | None:
