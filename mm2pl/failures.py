@@ -9,9 +9,29 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mm2pl.errors import Mm2plError
+from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.registry.errors import Trail, trail_of
+from mm2pl.version_gates import failed_gate
 
 FAILED, USAGE = 1, 2
+# What an error's text says of the installation, and what to do.
+_ADVICE = (
+    (
+        re.compile(r"operator torchvision::\w+ does not exist|torchvision.*undefined symbol"),
+        "the compiled part of torchvision does not fit the installed torch (a CUDA build beside a"
+        " CPU build?); install both from one index: pip install torch torchvision --index-url"
+        " https://download.pytorch.org/whl/cpu (or /cu...)",
+    ),
+    (
+        re.compile(r"No module named 'mmcv\._ext'"),
+        "mmcv-lite has no operators; the full mmcv has: pip uninstall mmcv-lite, then install an"
+        " mmcv that was built for the installed torch",
+    ),
+    (
+        re.compile(r"mmcv.*(undefined symbol|cannot open shared object|DLL load failed)"),
+        "mmcv was compiled for another torch; install one that was built for the installed torch",
+    ),
+)
 
 # What a wrong value in a config makes constructors raise.
 _WRONG_VALUE = (
@@ -35,6 +55,8 @@ def exit_status(error: BaseException) -> int:
     """Return 2 for what the config or the call did wrong, 1 for what failed while running."""
     if isinstance(error, Mm2plError):
         return error.exit_status
+    if failed_gate(error) is not None:
+        return USAGE
     trail = trail_of(error)
     building = trail is not None and not trail.is_running
     return USAGE if building and isinstance(error, _WRONG_VALUE) else FAILED
@@ -47,6 +69,9 @@ def describe(error: BaseException, file: str) -> str:
         error: The error.
         file: The config's file, for errors that do not know it.
     """
+    gate = failed_gate(error)
+    if gate is not None:
+        return str(gate)
     text, frames = _of_worker(error)
     trail = trail_of(error)
     if not isinstance(error, Mm2plError):
@@ -54,7 +79,28 @@ def describe(error: BaseException, file: str) -> str:
         text = f"{where}: {text}"
         place = _place(frames or traceback.extract_tb(error.__traceback__))
         text += f"\n  raised at {place}" if place else ""
-    return "\n".join([text, *_notes(error, trail)])
+    hints = [f"Hint: {hint}" for hint in installation_hints(error) if hint not in text]
+    return "\n".join([text, *_notes(error, trail), *hints])
+
+
+def advice(error: BaseException) -> list[str]:
+    """Return what to say below the traceback of a script: what is known about its error."""
+    gate = failed_gate(error)
+    if gate is not None:
+        return [str(gate)]
+    return [f"Hint: {hint}" for hint in installation_hints(error) if hint not in str(error)]
+
+
+def installation_hints(error: BaseException) -> list[str]:
+    """Return what to install, where an error or its cause comes from what is installed."""
+    hints: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        hints += [hint for pattern, hint in _ADVICE if pattern.search(str(seen))]
+        if isinstance(seen, ModuleNotFoundError) and seen.name:
+            hints.append(how_to_get(seen.name.partition(".")[0]) or "")
+        seen = seen.__cause__ or seen.__context__
+    return list(dict.fromkeys(filter(None, hints)))
 
 
 def _notes(error: BaseException, trail: Trail | None) -> list[str]:

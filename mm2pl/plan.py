@@ -17,6 +17,7 @@ class Status(str, Enum):
     UNSUPPORTED = "unsupported"
     NO_EFFECT = "no effect"
     BY_CLASS = "decided by its class"
+    ADDED = "added by the library's profile"
     UNKNOWN = "unknown"
 
 

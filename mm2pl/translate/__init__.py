@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mm2pl import profiles
 from mm2pl.plan import Plan
 from mm2pl.translate.hooks import plan_hooks
 from mm2pl.translate.loops import plan_eval, plan_train
@@ -15,18 +16,25 @@ from mm2pl.translate.runtime import TOP_RULES, plan_runtime
 __all__ = ["translate"]
 
 
-def translate(cfg: Mapping[str, Any], file: str | None = None) -> Plan:
+def translate(
+    cfg: Mapping[str, Any], file: str | None = None, *, command: str | None = None
+) -> Plan:
     """Say what a config means, with a note for every key that was read.
 
     Args:
         cfg: A :class:`~mm2pl.mmengine.config.Config` or a mapping. It is not changed.
         file: Where the config was read from, if ``cfg`` does not say it.
+        command: ``fit``, ``validate`` or ``test``: adds what the library's own script for it adds
+            (:mod:`mm2pl.profiles`). Without it nothing is added.
 
     Raises:
         ConfigError: All that is wrong with the config, with key paths.
     """
     file = file or _file_of(cfg)
     report = Report(file=file)
+    if command is not None:
+        cfg, added = profiles.with_profile(cfg, command)
+        report.notes += profiles.notes(cfg, added)
     report.read(getattr(cfg, "_cfg_dict", cfg), TOP_RULES, "")
     if cfg.get("model") is None:
         report.problem("the config has no model", "model", "add model=dict(type=...)")

@@ -1,4 +1,4 @@
-"""The command line: ``mm2pl fit | validate | test CONFIG``."""
+"""One call of ``mm2pl fit``, ``validate`` or ``test``: from the config to the closing lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm2pl import __version__, install_as_mmengine
+from mm2pl import install_as_mmengine, profiles, version_gates
+from mm2pl.cli.output import print_last, say
 from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError
 from mm2pl.failures import USAGE, describe, exit_status
 
@@ -22,115 +22,8 @@ if TYPE_CHECKING:
     from mm2pl.plan import Plan
     from mm2pl.runner import Runner
 
-OK, INTERRUPTED = 0, 130
-_MOST_SEED = 2**32 - 1
-_COMMANDS = {
-    "fit": "train, and validate as the config says",
-    "validate": "compute the validation metrics",
-    "test": "compute the test metrics",
-}
-_EXAMPLES = """examples:
-  mm2pl fit configs/digits/digits_cnn_20e.py
-  mm2pl fit config.py --work-dir runs/a --cfg-options optim_wrapper.optimizer.lr=0.01
-  mm2pl fit config.py --resume
-  mm2pl test config.py work_dirs/config/epoch_20.pth
 
-exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted
-"""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        argv: Arguments without the program's name; by default those of the process.
-
-    Returns:
-        0 if all went well, 1 if the run failed, 2 for a wrong call or config, 130 after Ctrl-C.
-
-    Raises:
-        SystemExit: ``--help``, ``--version``, or arguments that cannot be understood.
-    """
-    args = _arguments(argv)
-    run = _Run(args)
-    try:
-        run.go()
-    except KeyboardInterrupt:
-        _say(run.where_interrupted())
-        return INTERRUPTED
-    except Exception as error:
-        return _report(error, run)
-    return OK
-
-
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    try:
-        args = parser.parse_args(argv)
-    except Mm2plError as error:  # from a value of --cfg-options
-        parser.error(str(error))
-    if args.checkpoint and args.load_from:
-        parser.error("CHECKPOINT and --load-from mean the same: give one of them")
-    if isinstance(args.resume, str) and (args.checkpoint or args.load_from):
-        parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
-    return args
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mm2pl",
-        description="Run MMEngine configs on PyTorch Lightning.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"mm2pl {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in _COMMANDS.items():
-        _add_options(commands.add_parser(name, help=text, description=f"{text.capitalize()}."))
-    return parser
-
-
-def _add_options(command: argparse.ArgumentParser) -> None:
-    from mm2pl.mmengine.config import DictAction
-
-    add = command.add_argument
-    add("config", metavar="CONFIG", help="the config file: .py, .yml, .yaml or .json")
-    add("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights to start from")
-    add(
-        "--work-dir",
-        metavar="DIR",
-        help="where checkpoints and logs go (default: the config's work_dir, else"
-        " ./work_dirs/NAME_OF_CONFIG)",
-    )
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change the config: a.b=1 c='[1,2]' list.0.key=x",
-    )
-    add("--load-from", metavar="FILE", help="the same as CHECKPOINT")
-    add(
-        "--resume",
-        nargs="?",
-        const=True,
-        metavar="FILE",
-        help="go on from FILE, or from the newest checkpoint of the work dir; validate and test"
-        " load its weights",
-    )
-    add("--seed", type=_seed, metavar="N", help="seed of all random numbers (default: a new one)")
-    add("--traceback", action="store_true", help="show the whole traceback of an error")
-
-
-def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= _MOST_SEED):
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0 to {_MOST_SEED}, got {text!r}"
-        )
-    return int(text)
-
-
-class _Run:
+class ConfigRun:
     """One call of the command line.
 
     Args:
@@ -148,30 +41,35 @@ class _Run:
         """Read the config, build, run, and print the outcome."""
         args = self.args
         install_as_mmengine()
+        if args.relax_version_gates:
+            version_gates.relax()
         # Configs import user code by dotted name from where the command is given, as scripts do.
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.insert(0, here)
         # Twice. First before torch is imported: a wrong config is an error at once. Then with the
         # user's own modules: in MMEngine too they register after everything that is built in.
         cfg = _load(args, import_custom_modules=False)
-        from mm2pl.runner import Runner
+        import mm2pl.runner  # noqa: F401
 
         if cfg.get("custom_imports"):
             cfg = _load(args)
         _resolve_resume(args, cfg)
+        cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
         # Lightning sets its level when it is imported; the run's own log says what it would say.
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
         logging.raiseExceptions = False
-        runner = self.runner = Runner.from_cfg(cfg)
+        runner = self.runner = _build(cfg)
+        if added:
+            runner.logger.info(profiles.describe(cfg, added))
         for note in [*_stray_keys(runner), *_untrained(args, runner.plan)]:
-            _say(f"note: {note}")
+            say(f"note: {note}")
         if args.command == "fit":
             runner.train()
             metrics = runner.final_metrics
         else:
             metrics = runner.val() if args.command == "validate" else runner.test()
-        _print_last(_summary(runner, metrics))
+        print_last(_summary(runner, metrics))
 
     def where_interrupted(self) -> str:
         """Return how far the run had come, and how to go on."""
@@ -183,6 +81,15 @@ class _Run:
         if newest is None:
             return f"{done}; no checkpoint was saved yet"
         return f"{done}\n  newest checkpoint: {newest}\n  repeat the command with --resume to go on"
+
+
+def _build(cfg: Config) -> Runner:
+    """Build the runner of the class that the config names, as the libraries' scripts do."""
+    from mm2pl.mmengine.registry import RUNNERS
+    from mm2pl.runner import Runner
+
+    runner: Runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    return runner
 
 
 def _load(args: argparse.Namespace, import_custom_modules: bool = True) -> Config:
@@ -257,7 +164,7 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
             )
         cfg.load_from = newest
     elif newest is None:
-        _say(f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew")
+        say(f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew")
 
 
 def _last_checkpoint(work_dir: str) -> str | None:
@@ -298,13 +205,13 @@ def _summary(runner: Runner, metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _report(error: Exception, run: _Run) -> int:
+def report(error: Exception, run: ConfigRun) -> int:
     """Print an error for a person and return the exit status."""
     log = _keep_traceback(error, run.runner) if exit_status(error) != USAGE else None
     sys.stdout.flush()
     if run.args.traceback:
         traceback.print_exception(error)
-    _say(f"error: {describe(error, run.args.config)}")
+    say(f"error: {describe(error, run.args.config)}")
     if not run.args.traceback:
         kept = f"the traceback is in {log}; " if log else ""
         print(f"  ({kept}--traceback shows where it comes from)", file=sys.stderr)
@@ -320,15 +227,3 @@ def _keep_traceback(error: Exception, runner: Runner | None) -> str | None:
             handler.handle(logging.LogRecord(*record))
             return handler.baseFilename
     return None
-
-
-def _print_last(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # The interpreter flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(text: str) -> None:
-    print(f"mm2pl: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,209 @@
+"""``mm2pl run``: a script as ``python SCRIPT ARGS`` runs it, with mm2pl in MMEngine's place."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from mm2pl.cli.output import say
+from mm2pl.errors import Mm2plError, nearest
+from mm2pl.failures import advice
+from mm2pl.libraries import how_to_get
+
+_MAIN = "__main__"
+_TOOLS = Path(".mim", "tools")
+
+
+class ScriptError(Mm2plError):
+    """There is no such script, or it is not Python."""
+
+    exit_status = 2
+
+
+@dataclass
+class Script:
+    """A program that is ready to run.
+
+    Attributes:
+        code: Its compiled code.
+        arguments: ``sys.argv``.
+        folder: The first entry of ``sys.path``.
+        names: What Python puts into the ``__main__`` module of such a program.
+    """
+
+    code: CodeType
+    arguments: list[str]
+    folder: str
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def execute(self) -> None:
+        """Run the program in this process, as its ``__main__``.
+
+        Nothing is put back: like ``python SCRIPT``, it is the last thing that the process does, and
+        its threads, exit functions and spawned workers go on looking at ``__main__``.
+        """
+        main = ModuleType(_MAIN)
+        main.__dict__.update(self.names)
+        sys.modules[_MAIN] = main
+        sys.argv[:] = self.arguments
+        if not getattr(sys.flags, "safe_path", False):
+            sys.path[0] = self.folder
+        sys.excepthook = _excepthook(sys.excepthook)
+        exec(self.code, main.__dict__)
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide the arguments into our own options and the script's command line."""
+    for index, argument in enumerate(arguments):
+        if argument == "-m" or not argument.startswith("-"):
+            return list(arguments[:index]), list(arguments[index:])
+    return list(arguments), []
+
+
+def find(command: Sequence[str]) -> Script:
+    """Find and compile what is to be run.
+
+    Args:
+        command: ``SCRIPT ARGS...``, ``PACKAGE:SCRIPT ARGS...`` or ``-m MODULE ARGS...``.
+
+    Raises:
+        ScriptError: It does not exist or is not Python.
+        SyntaxError: It is Python with a mistake in it.
+    """
+    if not command or list(command) == ["-m"]:
+        raise ScriptError("which script?", hint="mm2pl run SCRIPT ARGS..., or -m MODULE ARGS...")
+    if command[0] == "-m":
+        return _module(command[1], command[2:])
+    package, colon, name = command[0].partition(":")
+    if colon and package.isidentifier() and not os.path.exists(command[0]):
+        path = _tool(package, name)
+        return _file(str(path), [str(path), *command[1:]])
+    return _file(command[0], list(command))
+
+
+def _file(path: str, arguments: list[str]) -> Script:
+    if not os.path.isfile(path):
+        raise _missing(Path(path))
+    full = os.path.abspath(path)
+    with io.open_code(full) as file:
+        source = file.read()
+    try:
+        code = compile(source, full, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        if path.endswith(".py"):
+            raise
+        raise _not_python(path) from error
+    names = {
+        "__file__": full,
+        "__loader__": SourceFileLoader(_MAIN, full),
+        "__builtins__": __builtins__,
+        "__cached__": None,
+    }
+    return Script(code, arguments, os.path.dirname(os.path.realpath(full)), names)
+
+
+def _missing(path: Path) -> ScriptError:
+    folder = path.parent
+    scripts = [str(one) for one in folder.glob("*.py")] if folder.is_dir() else []
+    if path.is_dir():
+        what, scripts = "is a folder", [str(one) for one in path.glob("*.py")]
+    elif not folder.is_dir():
+        what = f"does not exist, nor does the folder {folder}"
+    else:
+        what = "does not exist"
+    return ScriptError(
+        f"the script {path} {what}",
+        choices=nearest(str(path), scripts),
+        hint="a library's own script is run by mm2pl run PACKAGE:NAME, e.g. mmpretrain:train",
+    )
+
+
+def _not_python(path: str) -> ScriptError:
+    hint = "mm2pl run takes Python scripts; a config is run by mm2pl fit CONFIG"
+    if path.endswith(".sh"):
+        hint = (
+            "a shell script starts Python itself; run the Python script that it starts, for several"
+            " processes: torchrun ... -m mm2pl run tools/train.py CONFIG --launcher pytorch"
+        )
+    return ScriptError(f"{path} is not Python", hint=hint)
+
+
+def _tool(package: str, name: str) -> Path:
+    """Return the script that an installed library has among its tools."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ScriptError(f"the package {package} is not installed", hint=how_to_get(package))
+    for location in spec.submodule_search_locations:
+        tools = Path(location, _TOOLS)
+        path = tools / (name if name.endswith(".py") else f"{name}.py")
+        if path.is_file():
+            return path
+    known = sorted(str(one.relative_to(tools).with_suffix("")) for one in tools.rglob("*.py"))
+    stems = {one.rpartition("/")[2]: one for one in reversed(known)}
+    close = [*nearest(name, known), *(stems[stem] for stem in nearest(Path(name).name, stems))]
+    raise ScriptError(
+        f"{package} has no tool {name!r}" if known else f"{package} is installed without its tools",
+        file=str(tools),
+        choices=[f"{package}:{one}" for one in dict.fromkeys(close)],
+    )
+
+
+def _module(name: str, arguments: Sequence[str]) -> Script:
+    sys.path[0] = os.getcwd()  # already now: the module is looked for there
+    spec = _spec(name)
+    get_code = getattr(spec.loader, "get_code", None)
+    code = get_code(spec.name) if get_code else None
+    if code is None:
+        raise ScriptError(f"the module {name} has no Python code")
+    names = {
+        "__file__": spec.origin,
+        "__loader__": spec.loader,
+        "__builtins__": __builtins__,
+        "__cached__": spec.cached,
+        "__package__": spec.parent,
+        # By its name spawned workers import it, under another one than __main__.
+        "__spec__": spec,
+    }
+    return Script(code, [spec.origin or name, *arguments], os.getcwd(), names)
+
+
+def _spec(name: str) -> ModuleSpec:
+    try:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{name}.{_MAIN}")
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        spec = None
+    if spec is None:
+        hint = "is it installed, or below this folder? A package needs a __main__.py"
+        raise ScriptError(f"there is no module {name} to run", hint=hint)
+    return spec
+
+
+def _excepthook(previous: Any) -> Any:
+    """Return an excepthook that shows the script's frames without ours, and adds what we know."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        own = _without_ours(trace)
+        previous(kind, error.with_traceback(own), own)
+        for line in advice(error):
+            say(line)
+
+    return show
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    inner = trace
+    while inner is not None and inner.tb_frame.f_code is not Script.execute.__code__:
+        inner = inner.tb_next
+    return inner.tb_next if inner is not None and inner.tb_next is not None else trace
