@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import yaml
 
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import VISBACKENDS
+from mm2pl.mmengine.visualization.utils import Image
 from mm2pl.support import MARKERS, Marker
 
-Image = npt.NDArray[np.uint8]
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -1,48 +1,59 @@
-"""The visualizer: one object that hands what a run records to all backends."""
+"""The visualizer: it draws, and hands what a run records to all backends."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import master_only
+from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import VISBACKENDS, VISUALIZERS
 from mm2pl.mmengine.utils import ManagerMixin
-from mm2pl.mmengine.visualization.utils import HINT, REASON
-from mm2pl.mmengine.visualization.vis_backend import BaseVisBackend, Image
-from mm2pl.support import unsupported
+from mm2pl.mmengine.visualization._canvas import Canvas, in_main_process
+from mm2pl.mmengine.visualization._featmap import draw_featmap
+from mm2pl.mmengine.visualization._packages import Package, cv2
+from mm2pl.mmengine.visualization.utils import Image, wait_continue
+from mm2pl.mmengine.visualization.vis_backend import BaseVisBackend
+
+_figure = Package("matplotlib.figure")
+_pyplot = Package("matplotlib.pyplot")
 
 BackendCfg = dict[str, Any] | BaseVisBackend
+_FRAMELESS = {"frameon": False}
 
 
 @VISUALIZERS.register_module()
-class Visualizer(ManagerMixin):
-    """Hands scalars, images and the config to its backends, on rank 0 only.
+class Visualizer(Canvas, ManagerMixin):
+    """Draws on images, and hands scalars, images and the config to its backends, on rank 0 only.
 
-    Differs: drawing is not supported yet; the backends' configs are not modified.
+    Differs: the backends' configs are not modified.
 
     Args:
         name: The name of the instance (see ``get_instance``).
-        image: An image to draw on: not supported yet.
+        image: An image to draw on (see ``set_image``).
         vis_backends: Configs of backends, with an optional ``name`` each, or backends.
         save_dir: Their folder is ``vis_data`` in this one. A backend that needs a folder and gets
             none is left out with a warning.
-        fig_save_cfg: For drawing.
-        fig_show_cfg: For drawing.
+        fig_save_cfg: Arguments of the matplotlib figure that is drawn on.
+        fig_show_cfg: Arguments of the one that ``show`` shows.
 
     Raises:
         TypeError: ``vis_backends`` holds something else.
         RuntimeError: Two backends have one name.
     """
 
-    set_image: Any  # it and the other drawing methods: see _DRAWING
+    manager: Any = None  # of the window of show
+
+    draw_featmap = staticmethod(in_main_process(draw_featmap))
 
     def __init__(
         self,
@@ -50,14 +61,14 @@ class Visualizer(ManagerMixin):
         image: Image | None = None,
         vis_backends: Sequence[BackendCfg] | BackendCfg | None = None,
         save_dir: str | None = None,
-        fig_save_cfg: dict[str, Any] | None = None,
-        fig_show_cfg: dict[str, Any] | None = None,
+        fig_save_cfg: dict[str, Any] = _FRAMELESS,
+        fig_show_cfg: dict[str, Any] = _FRAMELESS,
     ) -> None:
         super().__init__(name)
         self._dataset_meta: dict[str, Any] | None = None
         self._vis_backends: dict[str, BaseVisBackend] = {}
-        self.fig_save_cfg = {"frameon": False} if fig_save_cfg is None else fig_save_cfg
-        self.fig_show_cfg = {"frameon": False} if fig_show_cfg is None else fig_show_cfg
+        self.fig_save_cfg = dict(fig_save_cfg)
+        self.fig_show_cfg = dict(fig_show_cfg)
         folder = None if save_dir is None else str(Path(save_dir) / "vis_data")
         for cfg in _as_list(vis_backends):
             self._add_backend(cfg, folder)
@@ -94,6 +105,67 @@ class Visualizer(ManagerMixin):
     @master_only
     def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         self._dataset_meta = dataset_meta
+
+    @master_only
+    def show(
+        self,
+        drawn_img: Image | None = None,
+        win_name: str = "image",
+        wait_time: float = 0.0,
+        continue_key: str = " ",
+        backend: str = "matplotlib",
+    ) -> Any:
+        """Show an image in a window and wait.
+
+        Args:
+            drawn_img: RGB of shape (H, W, 3) and type uint8, by default the image that was drawn.
+                OpenCV's window takes red for blue, as with MMEngine.
+            win_name: The window's title.
+            wait_time: How many seconds to wait for the key; 0 for ever.
+            continue_key: The key, for matplotlib; OpenCV's window takes any.
+            backend: ``"matplotlib"``, with the backend that matplotlib is set to, or ``"cv2"``.
+
+        Returns:
+            In a notebook the figure, otherwise ``None``.
+
+        Raises:
+            ValueError: ``backend`` is another one.
+        """
+        if backend not in ("matplotlib", "cv2"):
+            raise ValueError(f"backend should be 'matplotlib' or 'cv2', but got {backend!r}")
+        image = self.get_image() if drawn_img is None else drawn_img
+        if backend == "cv2":
+            window = str(id(self))  # one window for all images; its title changes
+            cv2.namedWindow(winname=window)
+            cv2.setWindowTitle(window, win_name)
+            cv2.imshow(window, image)
+            cv2.waitKey(int(np.ceil(wait_time * 1000)))
+            return None
+        self._init_manager(win_name)
+        figure = self.manager.canvas.figure
+        figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+        figure.clear()
+        axes = figure.add_subplot()
+        axes.axis(False)
+        axes.imshow(image)
+        self.manager.canvas.draw()
+        if "inline" in _pyplot.get_backend():
+            return figure
+        wait_continue(figure, timeout=wait_time, continue_key=continue_key)
+        return None
+
+    def _init_manager(self, win_name: str) -> None:
+        """Make the window, also in place of one that was closed, and set its title."""
+        if self.manager is not None:
+            try:
+                self.manager.set_window_title(win_name)
+                return
+            except Exception as error:  # each toolkit has its own for a window that was closed
+                print_log(f"a new window, since {error!r}", "current", logging.DEBUG)
+        self.manager = _pyplot.new_figure_manager(
+            num=1, FigureClass=_figure.Figure, **self.fig_show_cfg
+        )
+        self.manager.set_window_title(win_name)
 
     @master_only
     def get_backend(self, name: str) -> BaseVisBackend | None:
@@ -178,15 +250,6 @@ class Visualizer(ManagerMixin):
         instance = super().get_instance(name, **kwargs)
         Visualizer._instance_dict[name] = instance
         return instance
-
-
-_DRAWING = (
-    "draw_bboxes draw_binary_masks draw_circles draw_featmap draw_lines draw_points draw_polygons "
-    "draw_texts get_image set_image show"
-)
-for _name in _DRAWING.split():
-    _full_name = f"mmengine.visualization.Visualizer.{_name}"
-    setattr(Visualizer, _name, unsupported(_full_name, REASON, HINT))
 
 
 def _as_list(vis_backends: Sequence[BackendCfg] | BackendCfg | None) -> Sequence[BackendCfg]:
