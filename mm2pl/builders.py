@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from mm2pl import distributed
 from mm2pl.data import build_dataloader
-from mm2pl.errors import ConfigRuntimeError, ConfigTypeError, ModelError, UnsupportedError
+from mm2pl.errors import ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
@@ -45,17 +46,18 @@ class RunnerBuilders:
         return built
 
     def wrap_model(self: Any, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
-        """Move the model to the Trainer's device; one process needs no wrapper.
+        """Move the model to the Trainer's device, and wrap it if there are other processes.
 
         SyncBatchNorm becomes BatchNorm, as MMEngine does it on one process.
         """
         if is_model_wrapper(model):
-            raise UnsupportedError(
-                f"the model is wrapped in {type(model).__name__}",
-                key_path="model",
-                hint="give the bare model; Lightning's strategy wraps it",
-            )
+            distributed.check_wrapped(model_wrapper_cfg)
+            return model
         model = model.to(self.trainer.strategy.root_device)
+        if self.distributed:
+            unused = self.cfg.get("find_unused_parameters", False)
+            sync_bn = self.cfg.get("sync_bn")
+            return distributed.wrap(model, model_wrapper_cfg, unused, sync_bn)
         self.logger.info(
             "Distributed training is not used, all SyncBatchNorm (SyncBN) layers in the model will"
             " be automatically reverted to BatchNormXd layers if they are used."
@@ -178,9 +180,6 @@ def _forget_visualizer(cfg: Mapping[str, Any]) -> None:
         del instances[cfg["name"]]
 
 
-_DRIVEN_BY_LIGHTNING = ("run", "run_epoch", "run_iter")
-
-
 def _build_loop(
     runner: Runner, loop: Any, stage: str, arguments: Callable[[], dict[str, Any]]
 ) -> BaseLoop:
@@ -199,20 +198,4 @@ def _build_loop(
         "type", {"train": "EpochBasedTrainLoop", "val": "ValLoop", "test": "TestLoop"}[stage]
     )
     with at_key(f"{stage}_cfg"):
-        kind = cfg["type"] if isinstance(cfg["type"], type) else LOOPS.get(cfg["type"])
-        _refuse_own_drive(kind, stage)
         return LOOPS.build(cfg, default_args={"runner": runner, **arguments()})  # type: ignore[no-any-return]
-
-
-def _refuse_own_drive(kind: Any, stage: str) -> None:
-    """Refuse a loop class that drives itself: Lightning's Trainer would not run its code."""
-    if not isinstance(kind, type):
-        return
-    for name in _DRIVEN_BY_LIGHTNING:
-        method = getattr(kind, name, None)
-        if method is not None and method is not getattr(BaseLoop, name, None):
-            raise UnsupportedError(
-                f"the loop {kind.__name__} has a {name}() of its own, which Lightning's Trainer"
-                " would not call",
-                hint="move that code into a hook; loops of one's own come with a later release",
-            )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mm2pl.distributed import start_group
 from mm2pl.mmengine.dist import broadcast
 from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
@@ -16,16 +17,18 @@ from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
 _RULE = "-" * 60
 
 
-def set_up_process(env: Mapping[str, Any]) -> None:
+def set_up_process(env: Mapping[str, Any], launcher: str = "none") -> None:
     """Apply ``env_cfg`` to this process.
 
     Args:
         env: ``cudnn_benchmark``, ``mp_cfg`` (start method and OpenCV threads) and
-            ``resource_limit`` (open files, default 4096).
+            ``resource_limit`` (open files, default 4096), ``dist_cfg`` (backend of the group).
+        launcher: What started this process and the others of its group.
     """
     if env.get("cudnn_benchmark"):
         torch.backends.cudnn.benchmark = True
-    set_multi_processing(**(env.get("mp_cfg") or {}), distributed=False)
+    set_multi_processing(**(env.get("mp_cfg") or {}), distributed=launcher != "none")
+    start_group(launcher, env.get("dist_cfg"))
     if platform.system() != "Windows":
         _raise_open_files(env.get("resource_limit", 4096))
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl._lightning import QuietModule
+from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
 from mm2pl.optim import bind_to_lightning, torch_optimizers
@@ -46,6 +47,9 @@ class RunnerModule(QuietModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         runner = self.runner
+        if self.hooks.driver is not Driver.LIGHTNING:
+            self._step_of_the_loop(batch, batch_idx)
+            return None
         try:
             outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
         except Exception as error:
@@ -57,11 +61,21 @@ class RunnerModule(QuietModule):
             return outputs
         return None
 
+    def _step_of_the_loop(self, batch: Any, batch_idx: int) -> None:
+        """Leave a step, or the whole run, to a loop with code of its own."""
+        loop = self.runner.train_loop
+        if self.hooks.driver is Driver.ITSELF:
+            self.hooks.trained = loop.run()
+        elif loop.by_epoch:
+            loop.run_iter(batch_idx, batch)
+        else:
+            loop.run_iter(batch)
+
     def validation_step(self, batch: Any, batch_idx: int) -> Any:
-        return self.runner.val_loop.step(self.runner.model, batch)
+        return self.hooks.evaluate(batch)
 
     def test_step(self, batch: Any, batch_idx: int) -> Any:
-        return self.runner.test_loop.step(self.runner.model, batch)
+        return self.hooks.evaluate(batch)
 
     # Optimizers are made by the runner; Lightning only needs to know them.
 
@@ -101,8 +115,10 @@ class RunnerModule(QuietModule):
     def on_test_epoch_end(self) -> None:
         self._publish(self.hooks.metrics)
 
-    def _publish(self, metrics: Mapping[str, Any]) -> None:
+    def _publish(self, metrics: Any) -> None:
         """Make the metrics Lightning's: ``callback_metrics``, and what ``validate`` returns."""
+        if not isinstance(metrics, Mapping):  # a loop of one's own returns what it likes
+            return
         self._leave_to_hooks(metrics)
         for name, value in metrics.items():
             if _is_scalar(value):
@@ -127,12 +143,12 @@ class RunnerModule(QuietModule):
     # The model's weights, without a prefix, are the module's.
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        return self.model.state_dict(*args, **kwargs)
+        return self.runner.bare_model.state_dict(*args, **kwargs)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        return self.model.load_state_dict(state_dict, strict=strict, assign=assign)
+        return self.runner.bare_model.load_state_dict(state_dict, strict=strict, assign=assign)
 
 
 # Lightning asks for the signature at every step; stored, it need not be worked out each time.

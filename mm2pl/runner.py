@@ -18,10 +18,12 @@ from mm2pl import _lightning, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
 from mm2pl.data import RunnerDataModule
+from mm2pl.distributed import check_launcher
+from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError, ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
-from mm2pl.mmengine.dist import get_dist_info, is_main_process
+from mm2pl.mmengine.dist import broadcast, get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.registry import HOOKS, RUNNERS, DefaultScope
@@ -127,7 +129,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         self._work_dir = osp.abspath(runtime.work_dir)
         _make_folder(self._work_dir)
         self._launcher = runtime.launcher
-        self._distributed = False
+        self._distributed = runtime.launcher != "none"
         self._keep_sections()
         self._set_up_environment()
         self._set_up_records()
@@ -191,8 +193,9 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
 
     def _set_up_environment(self) -> None:
         runtime = self.plan.runtime
+        check_launcher(runtime.launcher)
         with at_key("env_cfg"):
-            environment.set_up_process(runtime.env)
+            environment.set_up_process(runtime.env, runtime.launcher)
         self._rank, self._world_size = get_dist_info()
         self._timestamp = environment.make_timestamp()
         self._randomness_cfg = dict(runtime.randomness)
@@ -240,7 +243,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             model = copy.copy(model)
             model.setdefault("data_preprocessor", self.plan.data_preprocessor)
         self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), self.build_model(model))
-        self._model_name = type(self._model).__name__
+        self._model_name = type(self.bare_model).__name__
         self.module = RunnerModule(self, self._hook_callback)
         self.datamodule = RunnerDataModule(self)
 
@@ -256,24 +259,37 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
     @property
     def final_metrics(self) -> dict[str, Any]:
         """Metrics of the last validation or test; empty before the first."""
-        return dict(self._hook_callback.metrics)
+        return dict(self._hook_callback.metrics or {})
 
     # Running
 
     def train(self) -> nn.Module:
         """Train, and return the trained model."""
+        if _lightning.is_running(self.trainer):
+            raise ConfigRuntimeError(
+                "train() was called within a run of the same runner",
+                hint="build another runner for it",
+            )
         self._run(self.trainer.fit)
-        return self.bare_model
+        return self._hook_callback.trained  # type: ignore[no-any-return]
 
-    def val(self) -> dict[str, Any]:
+    def val(self) -> Any:
         """Validate, and return the metrics."""
-        self._run(self.trainer.validate, verbose=False)
-        return self.final_metrics
+        return self._evaluate("val", "validate")
 
-    def test(self) -> dict[str, Any]:
+    def test(self) -> Any:
         """Test, and return the metrics."""
-        self._run(self.trainer.test, verbose=False)
-        return self.final_metrics
+        return self._evaluate("test", "test")
+
+    def _evaluate(self, stage: str, entry: str) -> Any:
+        if not _lightning.is_running(self.trainer):
+            self._run(getattr(self.trainer, entry), verbose=False)
+            return self._hook_callback.metrics
+        # Called by a hook or a loop of one's own: the Trainer is busy, so the loop runs by itself.
+        self.prepare(entry)
+        metrics = self.eval_loop(stage).run()
+        self.call_hook("after_run")
+        return metrics
 
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
         with at_key("", file=self.cfg.filename), _quiet(), _lightning.keyboard_interrupts():
@@ -324,8 +340,9 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             turn_on_activation_checkpointing(self.bare_model, modules)
         self.load_or_resume()
         self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
-        done = self.epoch if self._train_loop.by_epoch else 0
-        _lightning.set_epochs(self.trainer, done, self.max_epochs)
+        by_epoch = driver_of(self._train_loop) is not Driver.ITSELF and self._train_loop.by_epoch
+        epochs = (self.epoch, self.max_epochs) if by_epoch else (0, 1)
+        _lightning.set_epochs(self.trainer, *epochs)
         self._maybe_compile("train_step")
 
     def _check_model(self, *methods: str) -> None:
@@ -338,8 +355,11 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
                 )
 
     def _init_model_weights(self) -> None:
-        if hasattr(self.model, "init_weights"):
-            self.model.init_weights()
+        model: Any = self.bare_model
+        if hasattr(model, "init_weights"):
+            model.init_weights()
+            for value in model.state_dict().values():
+                broadcast(value)
 
     def _maybe_compile(self, target: str) -> None:
         options = self.plan.runtime.compile
@@ -356,16 +376,6 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         self.logger.info(
             'Model has been "compiled". The first few iterations will be slow, please be patient.'
         )
-
-    def skip_trained_batches(self) -> None:
-        """Read past the batches that a resumed iteration-based run has trained on already."""
-        if self.iter == 0:
-            return
-        self.logger.warning(
-            f"Advance dataloader {self.iter} steps to skip data that has already been trained"
-        )
-        for _ in range(self.iter):
-            next(self.train_loop.dataloader_iterator)
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
         """Scale learning rates by the ratio of the batch size to ``base_batch_size``.
@@ -491,7 +501,7 @@ def _quiet() -> Iterator[None]:
     """Silence what says nothing to the user: parts frozen on purpose, and Lightning's own debts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+        warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
         # Lightning 2.6 on torch 2.13
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         yield

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from mm2pl.distributed import without_wrapper
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 
@@ -110,7 +111,7 @@ class RunnerViews:
     @property
     def bare_model(self) -> nn.Module:
         """The model without a wrapper."""
-        return self._model  # type: ignore[no-any-return]
+        return without_wrapper(self._model)  # type: ignore[no-any-return]
 
     @property
     def train_loop(self) -> Any:

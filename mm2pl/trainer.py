@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 
 from mm2pl._lightning import NEVER, NullProfiler, skip_empty_results
 from mm2pl.alias import install_as_mmengine
+from mm2pl.distributed import WrappedModelStrategy
 from mm2pl.plan import Plan
 
 if TYPE_CHECKING:
@@ -60,13 +61,16 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
     """Make a Trainer that leaves to the hooks what MMEngine's hooks do.
 
     Args:
-        plan: Gives the number of epochs.
+        plan: Gives the number of epochs, and whether there are other processes; their group
+            exists by now.
         callbacks: The hooks' callback first.
         root_dir: Where Lightning would write; nothing of its own does.
     """
+    alone = plan.runtime.launcher == "none"
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
+        strategy="auto" if alone else WrappedModelStrategy(),
         max_epochs=plan.trainer_epochs,
         callbacks=callbacks,
         default_root_dir=root_dir,

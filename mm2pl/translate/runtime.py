@@ -11,6 +11,8 @@ from mm2pl.translate.report import Report, Rule, one_of, type_name, whole_number
 
 _SECTION = "read by its own section's rules"
 _LATER = "comes with a later release of mm2pl"
+_ALONE = "a process that is alone needs no wrapper"
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 TOP_RULES = (
     Rule("model", Status.BY_CLASS, "the LightningModule runs its loss, predict and tensor modes"),
     Rule("data_preprocessor", Status.BY_CLASS, "goes into the model's config"),
@@ -28,7 +30,7 @@ TOP_RULES = (
     Rule("work_dir", Status.AS_IS, "where checkpoints and logs lie"),
     Rule("load_from", Status.AS_IS, "weights, or with resume=True the run to go on with"),
     Rule("resume", Status.AS_IS, "go on with the newest checkpoint of work_dir"),
-    Rule("launcher", Status.TRANSLATED, "the Trainer's devices", one_of(str)),
+    Rule("launcher", Status.TRANSLATED, "Lightning's DDPStrategy over the launched processes"),
     Rule("env_cfg", Status.AS_IS, "cuDNN, worker processes, distributed backend", one_of(dict)),
     Rule("log_processor", Status.AS_IS, "formats the log", one_of(dict, object)),
     Rule("log_level", Status.AS_IS, "level of the text log"),
@@ -41,9 +43,9 @@ TOP_RULES = (
     Rule("env_variables", Status.AS_IS, "filled in when the config is loaded"),
     Rule("compile", Status.AS_IS, "torch.compile of the training step"),
     Rule("activation_checkpointing", Status.AS_IS, "torch.utils.checkpoint"),
-    Rule("model_wrapper_cfg", Status.NO_EFFECT, "one process needs no wrapper"),
-    Rule("find_unused_parameters", Status.NO_EFFECT, "one process needs no wrapper"),
-    Rule("sync_bn", Status.NO_EFFECT, "on one process SyncBatchNorm becomes BatchNorm"),
+    Rule("model_wrapper_cfg", Status.AS_IS, f"DDP's wrapper; {_ALONE}", one_of(dict)),
+    Rule("find_unused_parameters", Status.AS_IS, f"DDP's argument; {_ALONE}"),
+    Rule("sync_bn", Status.AS_IS, "whose SyncBatchNorm; BatchNorm in a process that is alone"),
     Rule(
         "runner_type",
         Status.AS_IS,
@@ -59,7 +61,7 @@ SECTION_RULES = {
     "env_cfg": (
         Rule("cudnn_benchmark", Status.AS_IS, "torch.backends.cudnn.benchmark"),
         Rule("mp_cfg", Status.AS_IS, "start method of workers, OpenCV's threads", one_of(dict)),
-        Rule("dist_cfg", Status.NO_EFFECT, "one process has no distributed backend"),
+        Rule("dist_cfg", Status.AS_IS, "backend and timeout of the process group", one_of(dict)),
         Rule("resource_limit", Status.AS_IS, "open files of the process", whole_number(1)),
     ),
     "randomness": (
@@ -104,13 +106,9 @@ def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> Ru
         open_ended = "an argument of its class" if section in _OPEN else ""
         report.read(cfg.get(section), rules_and_scope, section, open_ended)
     launcher = cfg.get("launcher") or "none"
-    if launcher != "none":
-        report.unsupported(
-            f"launcher={launcher!r}",
-            "launcher",
-            f"training with several processes {_LATER}",
-            "leave launcher at 'none'",
-        )
+    if launcher not in LAUNCHERS:
+        names = ", ".join(map(repr, LAUNCHERS))
+        report.problem(f"there is no launcher {launcher!r}, only {names}", "launcher")
     work_dir = cfg.get("work_dir") or f"./work_dirs/{Path(file).stem if file else 'run'}"
     given: dict[str, Any] = {
         key: cfg[key]

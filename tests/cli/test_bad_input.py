@@ -184,7 +184,7 @@ ARGUMENTS = {
     "start method": wrong(
         "env_cfg = dict(mp_cfg=dict(mp_start_method='frok'))\n", "env_cfg", "frok"
     ),
-    "launcher": wrong("launcher = 'pytorch'\n", "launcher", "not supported", "Hint:"),
+    "launcher": wrong("launcher = 'pytorch'\n", "launcher", "LOCAL_RANK", "Hint:", "torchrun"),
 }
 SECTIONS = {
     "model": wrong("model = None\n", "model: the config has no model", "Hint:"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mm2pl.errors import ConfigError, UnsupportedError
+from mm2pl.errors import ConfigError
 from mm2pl.plan import Status
 from mm2pl.translate import translate
 
@@ -96,9 +96,14 @@ def test_all_problems_are_told_at_once():
     assert "train_cfg.max_epochs" in str(caught.value)
 
 
-def test_several_processes_are_unsupported_for_now():
-    with pytest.raises(UnsupportedError, match="launcher"):
-        translate(config(launcher="pytorch"))
+@pytest.mark.parametrize("launcher", ["none", "pytorch", "slurm", "mpi"])
+def test_the_launchers_of_mmengine_are_known(launcher):
+    assert translate(config(launcher=launcher)).runtime.launcher == launcher
+
+
+def test_an_unknown_launcher_is_refused_with_those_that_there_are():
+    with pytest.raises(ConfigError, match=r"launcher: .*'torchrun', only 'none', 'pytorch'"):
+        translate(config(launcher="torchrun"))
 
 
 def test_a_default_hook_set_to_none_is_left_out():

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from mm2pl.errors import UnsupportedError
-from mm2pl.mmengine.model import MMDistributedDataParallel
 from mm2pl.mmengine.registry import MODEL_WRAPPERS
 
 
@@ -19,8 +18,6 @@ def test_public_names_are_mmengines(both: Any) -> None:
     both.assert_same("names")
 
 
-def test_wrappers_of_mmengine_say_what_stands_in_for_them() -> None:
-    with pytest.raises(UnsupportedError, match="Lightning's DDPStrategy"):
-        MMDistributedDataParallel(None)
+def test_the_sharding_wrapper_says_what_stands_in_for_it() -> None:
     with pytest.raises(UnsupportedError, match="MMFullyShardedDataParallel"):
         MODEL_WRAPPERS.build(dict(type="MMFullyShardedDataParallel", module=None))
