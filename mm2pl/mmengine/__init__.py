@@ -22,6 +22,8 @@ _SUBMODULES = frozenset(
         "evaluator",
         "fileio",
         "hooks",
+        "hub",
+        "infer",
         "logging",
         "model",
         "optim",
