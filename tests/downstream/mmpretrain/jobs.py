@@ -1,0 +1,103 @@
+"""Which jobs each engine runs, and how the engines' processes are started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.downstream.mmpretrain.cases import CASES, Case
+from tools import reference as reference_tool
+
+ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+STUBS = HERE.parent / "stubs"
+LIBRARY = reference_tool.LIBRARIES / "mmpretrain"
+
+# What is run, by engine; a run of the library's own script is what the others are compared with.
+DOORS = {"mmengine": ("train",), "mm2pl": ("train", "fit", "from_cfg")}
+
+
+def environment(engine: str) -> dict[str, str]:
+    """Return the variables for a process that runs mmpretrain with an engine."""
+    last = reference_tool.SITE if engine == "mmengine" else ROOT
+    paths = (STUBS, HERE, HERE.parents[1] / "parity/harness", reference_tool.LIBRARIES, last)
+    return {
+        **reference_tool.environment(),
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, Any]]:
+    """Return the jobs of one case: training through each door, then testing and resuming."""
+    case = CASES[name]
+    root = folder / engine / name
+    jobs = [_job(case, root, door, data) for door in DOORS[engine]]
+    trained = root / "train"
+    if case.tests:
+        test = _job(case, root, "test", data)
+        test["args"] = [f"{trained}/epoch_2.pth", *test["args"]]
+        test["args"] += [one.replace("{work_dir}", test["work_dir"]) for one in case.test_args]
+        if case.tests_copy:
+            test["config"] = str(trained / Path(test["config"]).name)
+            test["options"] = []
+        jobs.append({**test, "after": f"{name} train"})
+    if case.resumes:
+        resume = _job(case, root, "resume", data)
+        resume["args"] += ["--resume", f"{trained}/epoch_1.pth"]
+        jobs.append({**resume, "after": f"{name} train"})
+    return [{**job, "name": f"{name} {job['name']}"} for job in jobs]
+
+
+def _job(case: Case, root: Path, name: str, data: str) -> dict[str, Any]:
+    script = "test.py" if name == "test" else "train.py"
+    work_dir = str(root / name)
+    return {
+        "name": name,
+        "door": name if name in ("fit", "from_cfg") else "script",
+        "script": str(LIBRARY / ".mim/tools" / script),
+        "config": case.path(LIBRARY),
+        "options": case.all_options(data),
+        "args": ["--work-dir", work_dir],
+        "work_dir": work_dir,
+    }
+
+
+def run(engine: str, folder: Path, jobs: list[dict[str, Any]]) -> None:
+    """Run jobs in one process of an engine; each leaves its report beside its work_dir."""
+    (folder / engine).mkdir(parents=True, exist_ok=True)
+    jobs_file = folder / engine / "jobs.json"
+    jobs_file.write_text(json.dumps(jobs))
+    done = subprocess.run(
+        [sys.executable, str(HERE / "drive.py"), engine, str(jobs_file)],
+        cwd=folder,
+        env=environment(engine),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(f"mmpretrain does not run with {engine}:\n{done.stdout[-4000:]}")
+
+
+def report(folder: Path, engine: str, name: str, door: str) -> dict[str, Any]:
+    """Return what a job left."""
+    path = folder / engine / name / f"{door}.json"
+    if not path.exists():
+        pytest.fail(
+            f"{engine} left no report of {name}, {door}:\n{output(folder, engine, name, door)}"
+        )
+    return json.loads(path.read_text())  # type: ignore[no-any-return]
+
+
+def output(folder: Path, engine: str, name: str, door: str) -> str:
+    """Return the end of what a job printed."""
+    path = folder / engine / name / f"{door}.out"
+    return "\n".join(path.read_text().splitlines()[-40:]) if path.exists() else "no output"
