@@ -41,7 +41,7 @@ RUNS = [
 ]
 
 # What mm2pl logs beyond MMEngine.
-EXTRA_LINES = r"is in no parameter's name$"
+EXTRA_LINES = r"is in no parameter's name$|mmengine - INFO - profile mmpretrain: "
 
 
 @pytest.fixture(scope="session")

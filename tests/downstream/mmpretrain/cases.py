@@ -53,6 +53,7 @@ class Case:
         test_args: More arguments of ``tools/test.py``.
         resumes: Whether to go on from the first epoch's checkpoint too.
         tests_copy: Whether the test reads the copy of the config that training left, as it is.
+        processes: ``own_fit``, ``own_run``: commands to run in a process of their own too.
     """
 
     config: str
@@ -61,6 +62,7 @@ class Case:
     test_args: tuple[str, ...] = ()
     resumes: bool = False
     tests_copy: bool = False
+    processes: tuple[str, ...] = ()
 
     def path(self, library: Path) -> str:
         """Return the config's file."""
@@ -100,6 +102,7 @@ CASES: dict[str, Case] = {
         ),
         resumes=True,
         test_args=("--out", "{work_dir}/predictions.pkl"),
+        processes=("own_fit", "own_run"),
     ),
     "resnet": Case(
         "resnet/resnet50_8xb32-coslr-preciseBN_in1k.py",

@@ -13,6 +13,7 @@ import os
 import pickle
 import runpy
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -144,6 +145,13 @@ def _command(*arguments: str) -> None:
         raise RuntimeError(f"mm2pl {arguments[0]} ended with status {status}")
 
 
+def _process(engine: str, job: dict[str, Any]) -> None:
+    """Run a command of ``mm2pl`` in a fresh process, where nothing is imported yet."""
+    command = ["fit"] if job["name"].endswith("fit") else ["run", job["script"]]
+    arguments = [*command, job["config"], *job["args"], *_options(job)]
+    subprocess.run([sys.executable, "-m", "mm2pl", *arguments], check=True)
+
+
 def _from_cfg(engine: str, job: dict[str, Any]) -> None:
     from mmengine.config import Config, DictAction
     from mmengine.runner import Runner
@@ -171,6 +179,7 @@ DOORS: dict[str, Callable[[str, dict[str, Any]], None]] = {
     "script": _script,
     "fit": _fit,
     "from_cfg": _from_cfg,
+    "process": _process,
 }
 
 if __name__ == "__main__":

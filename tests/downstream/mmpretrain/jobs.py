@@ -21,6 +21,7 @@ LIBRARY = reference_tool.LIBRARIES / "mmpretrain"
 
 # What is run, by engine; a run of the library's own script is what the others are compared with.
 DOORS = {"mmengine": ("train",), "mm2pl": ("train", "fit", "from_cfg")}
+_KINDS = {"fit": "fit", "from_cfg": "from_cfg", "own_fit": "process", "own_run": "process"}
 
 
 def environment(engine: str) -> dict[str, str]:
@@ -39,7 +40,8 @@ def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, A
     """Return the jobs of one case: training through each door, then testing and resuming."""
     case = CASES[name]
     root = folder / engine / name
-    jobs = [_job(case, root, door, data) for door in DOORS[engine]]
+    doors = [*DOORS[engine], *(case.processes if engine == "mm2pl" else ())]
+    jobs = [_job(case, root, door, data) for door in doors]
     trained = root / "train"
     if case.tests:
         test = _job(case, root, "test", data)
@@ -61,7 +63,7 @@ def _job(case: Case, root: Path, name: str, data: str) -> dict[str, Any]:
     work_dir = str(root / name)
     return {
         "name": name,
-        "door": name if name in ("fit", "from_cfg") else "script",
+        "door": _KINDS.get(name, "script"),
         "script": str(LIBRARY / ".mim/tools" / script),
         "config": case.path(LIBRARY),
         "options": case.all_options(data),
