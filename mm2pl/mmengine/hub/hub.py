@@ -72,4 +72,4 @@ def get_model(cfg_path: str, pretrained: bool = False, **kwargs: Any) -> nn.Modu
         if pretrained:
             load_checkpoint(model, cfg.model_path)
             model._is_init = True  # or a run would initialise the weights anew
-    return model
+    return model  # type: ignore[no-any-return]
