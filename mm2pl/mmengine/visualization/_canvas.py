@@ -393,7 +393,8 @@ class Canvas:
             check_rgb(color)
         weights = value2list(alphas, (int, float), len(masks))
         for mask, color, alpha in zip(masks, fills, weights, strict=False):
-            filled = np.where(mask[..., None], np.array(color, np.uint8), drawn)
+            plain = np.full_like(drawn, np.array(color, np.uint8))
+            filled = cv2.copyTo(plain, mask.astype(np.uint8), drawn.copy())
             drawn = cv2.addWeighted(drawn, 1 - alpha, filled, alpha, 0)
         self._put(drawn, "nearest")
         return self

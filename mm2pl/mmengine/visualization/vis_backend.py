@@ -160,10 +160,13 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: Image, step: int = 0, **kwargs: Any) -> None:
-        """Write an RGB image of shape (H, W, 3) and type uint8."""
+        """Write an RGB image of shape (H, W, 3) and type uint8.
+
+        A grey one, (H, W) or (H, W, 1), is written as RGB; the fourth channel of (H, W, 4) is not.
+        """
         if image.dtype != np.uint8:
             raise AssertionError(f"image {name!r} must be of type uint8, got {image.dtype}")
-        if image.ndim != 3 or image.shape[2] != 3:
+        if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,)):
             raise AssertionError(f"image {name!r} must have shape (H, W, 3), got {image.shape}")
         path = Path(self._img_save_dir) / f"{name}_{step}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -340,13 +343,18 @@ def _writable(value: Any) -> Any:
 
 
 def _png(image: Image) -> bytes:
-    """Return an RGB image as a PNG file (without a library: none is a core dependency)."""
+    """Return an image as an RGB PNG file (without a library: none is a core dependency)."""
+    image = np.broadcast_to(np.atleast_3d(image)[..., :3], (*image.shape[:2], 3))
     height, width, _ = image.shape
-    # Each row is preceded by its filter type, 0 for none.
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)
-    rows[:, 1:] = image.reshape(height, -1)
+    # Each row is preceded by its filter type: 1, which subtracts the pixel to the left. With run
+    # lengths alone that is as fast as OpenCV, and as small.
+    rows = np.ones((height, 1 + 3 * width), np.uint8)
+    pixels = rows[:, 1:] = image.reshape(height, -1)
+    rows[:, 4:] -= pixels[:, :-3]
+    packer = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    packed = packer.compress(rows.tobytes()) + packer.flush()
+    chunks = ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks

@@ -1,7 +1,7 @@
 """Draws many things with ``import mmengine`` or with mm2pl, for a comparison of every pixel.
 
-``python drawings.py PACKAGE FILE`` writes an ``.npz`` file: under each case's name the image, or the
-kinds of the error that was raised, and under ``<name> warnings`` what was warned of.
+``python drawings.py PACKAGE FILE`` writes an ``.npz`` file: under each case's name the image, or
+the kinds of the error that was raised, and under ``<name> warnings`` what was warned of.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def heat_maps() -> Iterator[dict[str, Any]]:
         yield {"featmap": FEATURES, **given}
 
 
-SIZES = ((1, 1), (5, 300), (101, 77), (480, 640), (64, 48, 4), (64, 48, 1))
+SIZES = ((1, 1), (5, 300), (101, 77), (64, 48, 4), (64, 48, 1))
 
 
 def results(package: str) -> dict[str, Any]:
@@ -304,13 +304,14 @@ def results(package: str) -> dict[str, Any]:
             note(f"{group.__name__} {number}", lambda call=call: drawn([call], image()))
     for number, calls in enumerate(chains()):
         note(f"chain {number}", lambda calls=calls: drawn(calls, image()))
-        note(f"large chain {number}", lambda calls=calls: drawn(calls[:1], image(700, 900)))
     for number, given in enumerate(heat_maps()):
         note(f"heat map {number}", lambda given=given: make.draw_featmap(**given))
     box = ("draw_bboxes", {"bboxes": np.array([0, 0, 1, 1])})
     text = ("draw_texts", {"texts": "x", "positions": np.array([0, 0])})
     for size in SIZES:
         note(f"size {size}", lambda size=size: drawn([box, text], image(*size)))
+    # From here on the default size of the font is more than 10.
+    note("large", lambda: drawn([box, text], image(1000, 1000)))
     note("size (64, 48)", lambda: drawn([box], image()[..., 0]))
     note("floats", lambda: drawn([box], image() * 0.7))
     note("ints", lambda: drawn([box], image().astype("int64") + 3))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from mm2pl.errors import UnsupportedError
 from mm2pl.mmengine import dist
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import VISUALIZERS
@@ -183,29 +182,36 @@ def test_a_wrong_backend_names_its_place_in_the_config() -> None:
         Visualizer(vis_backends=[{"type": "LocalVisBackend"}, 3])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("name", ["draw_bboxes", "draw_featmap", "set_image", "show"])
-def test_drawing_says_that_it_comes_later(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"Visualizer.{name} is not supported: drawing"):
-        getattr(Visualizer(), name)(IMAGE, edge_colors="g")
-
-
-def test_an_image_to_draw_on_says_that_drawing_comes_later() -> None:
-    with pytest.raises(UnsupportedError, match="drawing"):
-        Visualizer(image=IMAGE)
-
-
 def test_it_is_built_by_its_name(tmp_path: Path) -> None:
     built = VISUALIZERS.build({"type": "Visualizer", "name": "built", "save_dir": str(tmp_path)})
     assert built is Visualizer.get_instance("built")
 
 
-def test_neither_matplotlib_nor_opencv_nor_pillow_is_imported(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return what is imported once something was recorded, and once something was drawn."""
+    folder = str(tmp_path_factory.mktemp("imported"))
     source = (
-        "import sys, numpy\nfrom mm2pl.mmengine.visualization import Visualizer\n"
-        f"folder = {str(tmp_path)!r}\n"
-        "v = Visualizer(vis_backends=[dict(type='LocalVisBackend')], save_dir=folder)\n"
+        "import sys, numpy, torch\nfrom mm2pl.mmengine.visualization import Visualizer\n"
+        f"v = Visualizer(vis_backends=[dict(type='LocalVisBackend')], save_dir={folder!r})\n"
         "v.add_image('x', numpy.zeros((2, 2, 3), 'uint8')); v.add_scalar('a', 1)\n"
-        "print(sorted({'matplotlib', 'cv2', 'PIL', 'tensorboard', 'lightning'} & set(sys.modules)))"
+        "names = {'matplotlib', 'cv2', 'PIL', 'tensorboard', 'lightning'}\n"
+        "print(sorted(names & set(sys.modules)))\n"
+        "v.set_image(numpy.zeros((20, 20, 3), 'uint8'))\n"
+        "v.draw_texts('a', numpy.array([1, 2])).draw_binary_masks(numpy.ones((20, 20), bool))\n"
+        "v.draw_featmap(torch.rand(6, 9, 9), channel_reduction=None, topk=3)\n"
+        "print(sorted({'matplotlib', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_to_record_neither_matplotlib_nor_opencv_nor_pillow_is_imported(
+    imported: list[str],
+) -> None:
+    assert imported[0] == "[]"
+
+
+def test_to_draw_pyplot_is_not_imported(imported: list[str]) -> None:
+    assert imported[1] == "['matplotlib']"
