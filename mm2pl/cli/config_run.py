@@ -62,14 +62,16 @@ class ConfigRun:
         runner = self.runner = _build(cfg)
         if added:
             runner.logger.info(profiles.describe(cfg, added))
-        for note in [*_stray_keys(runner), *_untrained(args, runner.plan)]:
+        notes = [*_stray_keys(runner), *_untrained(args, runner.plan)]
+        for note in notes if runner.rank == 0 else ():
             say(f"note: {note}")
         if args.command == "fit":
             runner.train()
             metrics = runner.final_metrics
         else:
             metrics = runner.val() if args.command == "validate" else runner.test()
-        print_last(_summary(runner, metrics))
+        if runner.rank == 0:
+            print_last(_summary(runner, metrics))
 
     def where_interrupted(self) -> str:
         """Return how far the run had come, and how to go on."""

@@ -1,0 +1,253 @@
+"""Runs over several processes, each a function from a work folder to what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mmengine.dist as dist
+import torch
+import toys
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+
+SGD = {"type": "SGD", "lr": 0.1, "momentum": 0.9}
+TRACE = {"type": "Trace"}
+SAVING = {"type": "CheckpointHook", "by_epoch": False}
+
+
+def config(name: str, folder: str, **changes: Any) -> dict[str, Any]:
+    """Return a small run: three epochs with validation, over the launched processes."""
+    shuffled = {"type": "DefaultSampler", "shuffle": True}
+    train = {"batch_size": 4, "num_workers": 0, "sampler": shuffled}
+    ordered = {**train, "sampler": {"type": "DefaultSampler", "shuffle": False}}
+    base = {
+        "model": {"type": "Net"},
+        "work_dir": f"{folder}/{name}",
+        "experiment_name": name,
+        "train_dataloader": {**train, "dataset": {"type": "Points", "length": 30}},
+        "train_cfg": {"by_epoch": True, "max_epochs": 3},
+        "optim_wrapper": {"optimizer": SGD},
+        "param_scheduler": {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 7},
+        "val_dataloader": {**ordered, "dataset": {"type": "Points", "length": 21}},
+        "val_cfg": {},
+        "val_evaluator": {"type": "Hits"},
+        "default_hooks": {"logger": {"type": "LoggerHook", "interval": 2}},
+        "custom_hooks": [TRACE],
+        "launcher": "pytorch",
+        "env_cfg": {"dist_cfg": {"backend": "gloo"}},
+        "randomness": {"seed": 5},
+    }
+    return {key: value for key, value in {**base, **changes}.items() if value is not None}
+
+
+NO_VALIDATION = {"val_dataloader": None, "val_cfg": None, "val_evaluator": None}
+
+
+def left_by(runner: Any) -> dict[str, Any]:
+    """Return what a finished run holds, less what a clock wrote."""
+    trace = next(hook for hook in runner.hooks if isinstance(hook, toys.Trace))
+    scalars = MessageHub.get_current_instance().log_scalars
+    clocks = ("time", "memory")
+    history = {
+        name: [float(value) for value in buffer.data[0]]
+        for name, buffer in scalars.items()
+        if not any(word in name for word in clocks)
+    }
+    return {
+        "trace": trace.events,
+        "history": history,
+        "weights": toys.digest(runner.model.state_dict()),
+        "keys": sorted(runner.model.state_dict()),
+        "optimizer": toys.digest(runner.optim_wrapper.state_dict()),
+    }
+
+
+def train(cfg: dict[str, Any]) -> dict[str, Any]:
+    runner = Runner.from_cfg(cfg)
+    returned = runner.train()
+    return {**left_by(runner), "returned": type(returned).__name__}
+
+
+def epochs(name: str, folder: str) -> Any:
+    return train(config(name, folder))
+
+
+def iterations(name: str, folder: str) -> Any:
+    cfg = config(name, folder, train_cfg={"by_epoch": False, "max_iters": 9, "val_interval": 4})
+    cfg["train_dataloader"]["sampler"] = {"type": "InfiniteSampler", "shuffle": True}
+    cfg["default_hooks"]["checkpoint"] = {**SAVING, "interval": 4}
+    cfg["log_processor"] = {"by_epoch": False}
+    return train(cfg)
+
+
+def accumulation(name: str, folder: str) -> Any:
+    wrapper = {"optimizer": SGD, "accumulative_counts": 3, "clip_grad": {"max_norm": 0.3}}
+    return train(config(name, folder, optim_wrapper=wrapper))
+
+
+def accumulated_iterations(name: str, folder: str) -> Any:
+    wrapper = {"optimizer": {"type": "AdamW", "lr": 0.01}, "accumulative_counts": 4}
+    loop = {"by_epoch": False, "max_iters": 10, "val_interval": 3}
+    cfg = config(name, folder, optim_wrapper=wrapper, train_cfg=loop)
+    cfg["train_dataloader"]["sampler"] = {"type": "InfiniteSampler", "shuffle": True}
+    return train(cfg)
+
+
+def _gan(name: str, folder: str, counts: int) -> Any:
+    cfg = config(name, folder, param_scheduler=None, **NO_VALIDATION)
+    cfg["model"] = {"type": "Gan"}
+    cfg["optim_wrapper"] = {"constructor": "OnePerPart", "counts": counts}
+    cfg["model_wrapper_cfg"] = {"type": "MMSeparateDistributedDataParallel"}
+    return train(cfg)
+
+
+def two_optimizers(name: str, folder: str) -> Any:
+    return _gan(name, folder, 1)
+
+
+def two_optimizers_that_accumulate(name: str, folder: str) -> Any:
+    return _gan(name, folder, 3)
+
+
+def resumed(name: str, folder: str) -> Any:
+    first = train(config(name, folder, train_cfg={"by_epoch": True, "max_epochs": 2}))
+    cfg = config(name, folder, train_cfg={"by_epoch": True, "max_epochs": 4}, resume=True)
+    cfg["experiment_name"] = f"{name}_again"
+    return [first, train(cfg)]
+
+
+def resumed_iterations(name: str, folder: str) -> Any:
+    def half(iters: int, run: str, **more: Any) -> Any:
+        cfg = config(name, folder, train_cfg={"by_epoch": False, "max_iters": iters}, **more)
+        cfg["train_dataloader"]["sampler"] = {"type": "InfiniteSampler", "shuffle": True}
+        cfg["default_hooks"]["checkpoint"] = {**SAVING, "interval": 3}
+        cfg["experiment_name"] = run
+        return train(cfg)
+
+    return [half(6, f"{name}_1"), half(11, f"{name}_2", resume=True)]
+
+
+def a_seed_for_each_rank(name: str, folder: str) -> Any:
+    return train(config(name, folder, randomness={"seed": 5, "diff_rank_seed": True}))
+
+
+def a_drawn_seed(name: str, folder: str) -> Any:
+    runner = Runner.from_cfg(config(name, folder, randomness={"seed": None}))
+    runner.train()
+    same = [runner.seed, runner.timestamp, runner.experiment_name]
+    return [toys.same_everywhere(one) for one in (*same, toys.digest(runner.model.state_dict()))]
+
+
+def averaged_buffers(name: str, folder: str) -> Any:
+    return train(config(name, folder, custom_hooks=[{"type": "SyncBuffersHook"}, TRACE]))
+
+
+def averaged_weights(name: str, folder: str) -> Any:
+    return train(config(name, folder, custom_hooks=[{"type": "EMAHook"}, TRACE]))
+
+
+def results_by_files(name: str, folder: str) -> Any:
+    evaluator = {"type": "Hits", "collect_device": "cpu", "collect_dir": f"{folder}/collected"}
+    return train(config(name, folder, val_evaluator=evaluator))
+
+
+def results_by_messages(name: str, folder: str) -> Any:
+    return train(config(name, folder, val_evaluator={"type": "Hits", "collect_device": "gpu"}))
+
+
+def unused_parameters(name: str, folder: str) -> Any:
+    cfg = config(name, folder, model={"type": "Net", "unused": True}, find_unused_parameters=True)
+    return train(cfg)
+
+
+def arguments_of_the_wrapper(name: str, folder: str) -> Any:
+    wrapper = {"broadcast_buffers": True, "static_graph": True, "bucket_cap_mb": 1}
+    return train(config(name, folder, model_wrapper_cfg=wrapper))
+
+
+def anomalous_parameters(name: str, folder: str) -> Any:
+    wrapper = {"detect_anomalous_params": True, "find_unused_parameters": True}
+    model = {"type": "Net", "unused": True}
+    return train(config(name, folder, model=model, model_wrapper_cfg=wrapper))
+
+
+def a_wrapper_of_ones_own(name: str, folder: str) -> Any:
+    return train(config(name, folder, model_wrapper_cfg={"type": "Doubling"}))
+
+
+def a_scaled_rate(name: str, folder: str) -> Any:
+    return train(config(name, folder, auto_scale_lr={"base_batch_size": 32, "enable": True}))
+
+
+def val_and_test(name: str, folder: str) -> Any:
+    cfg = config(name, folder)
+    cfg |= {f"test_{part}": cfg[f"val_{part}"] for part in ("dataloader", "evaluator", "cfg")}
+    runner = Runner.from_cfg(cfg)
+    trace = next(hook for hook in runner.hooks if isinstance(hook, toys.Trace))
+    return [runner.val(), runner.test(), trace.events]
+
+
+def synchronized_norm_needs_a_gpu(name: str, folder: str) -> Any:
+    try:
+        Runner.from_cfg(config(name, folder, sync_bn="torch"))
+    except ValueError as error:
+        return str(error).splitlines()[0]
+    return "no error"
+
+
+def an_unknown_synchronized_norm(name: str, folder: str) -> Any:
+    try:
+        Runner.from_cfg(config(name, folder, sync_bn="apex"))
+    except ValueError:
+        return "ValueError"
+    return "no error"
+
+
+def a_model_that_is_wrapped(name: str, folder: str) -> Any:
+    torch.manual_seed(3)
+    model = toys.MMDistributedDataParallel(toys.Net(), broadcast_buffers=False)
+    runner = Runner(**config(name, folder, model=model))
+    runner.train()
+    found = left_by(runner)
+    cfg = {"model_wrapper_cfg": {"dim": 0}}
+    try:
+        Runner(**config(f"{name}_twice", folder, model=model), cfg=cfg)
+    except TypeError:
+        return [found, "TypeError"]
+    return [found, "no error"]
+
+
+def one_rank_alone_writes(name: str, folder: str) -> Any:
+    runner = Runner.from_cfg(config(name, folder))
+    runner.train()
+    rank = dist.get_rank()
+    return [rank, runner.logger.log_file is not None, bool(runner.visualizer._vis_backends)]
+
+
+CASES: list[Callable[[str, str], Any]] = [
+    epochs,
+    iterations,
+    accumulation,
+    accumulated_iterations,
+    two_optimizers,
+    two_optimizers_that_accumulate,
+    resumed,
+    resumed_iterations,
+    a_seed_for_each_rank,
+    a_drawn_seed,
+    averaged_buffers,
+    averaged_weights,
+    results_by_files,
+    results_by_messages,
+    unused_parameters,
+    arguments_of_the_wrapper,
+    anomalous_parameters,
+    a_wrapper_of_ones_own,
+    a_scaled_rate,
+    val_and_test,
+    synchronized_norm_needs_a_gpu,
+    an_unknown_synchronized_norm,
+    a_model_that_is_wrapped,
+    one_rank_alone_writes,
+]
