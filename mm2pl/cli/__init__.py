@@ -75,10 +75,11 @@ def _run_script(arguments: list[str]) -> int:
     own, command = script_run.split(arguments[1:])
     args = _parser().parse_args(["run", *own])
     try:
+        install_as_mmengine()
         if args.relax_version_gates:
             version_gates.relax()
+        script_run.show_tracebacks_as_python()
         script = script_run.find(command)
-        install_as_mmengine()
     except Mm2plError as error:
         say(f"error: {error}")
         return error.exit_status
@@ -110,17 +111,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mm2pl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
-        _add_options(commands.add_parser(name, help=text, description=f"{text.capitalize()}."))
+        _add_options(commands.add_parser(name, help=text, description=_sentence(text)))
     script = commands.add_parser(
         "run",
         help=_RUN,
-        description=f"{_RUN.capitalize()}.",
+        description=_sentence(_RUN),
         usage="mm2pl run [--relax-version-gates] (SCRIPT | -m MODULE) [ARGS ...]",
         epilog=_RUN_EXAMPLES,
         formatter_class=as_written,
     )
     _add_gate_option(script)
     return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import io
 import os
@@ -51,12 +52,11 @@ class Script:
         its threads, exit functions and spawned workers go on looking at ``__main__``.
         """
         main = ModuleType(_MAIN)
-        main.__dict__.update(self.names)
+        main.__dict__.update(self.names, __annotations__={}, __builtins__=builtins)
         sys.modules[_MAIN] = main
         sys.argv[:] = self.arguments
         if not getattr(sys.flags, "safe_path", False):
             sys.path[0] = self.folder
-        sys.excepthook = _excepthook(sys.excepthook)
         exec(self.code, main.__dict__)
 
 
@@ -92,7 +92,7 @@ def find(command: Sequence[str]) -> Script:
 def _file(path: str, arguments: list[str]) -> Script:
     if not os.path.isfile(path):
         raise _missing(Path(path))
-    full = os.path.abspath(path)
+    full = os.path.join(os.getcwd(), path)
     with io.open_code(full) as file:
         source = file.read()
     try:
@@ -101,12 +101,7 @@ def _file(path: str, arguments: list[str]) -> Script:
         if path.endswith(".py"):
             raise
         raise _not_python(path) from error
-    names = {
-        "__file__": full,
-        "__loader__": SourceFileLoader(_MAIN, full),
-        "__builtins__": __builtins__,
-        "__cached__": None,
-    }
+    names = {"__file__": full, "__loader__": SourceFileLoader(_MAIN, full), "__cached__": None}
     return Script(code, arguments, os.path.dirname(os.path.realpath(full)), names)
 
 
@@ -166,7 +161,6 @@ def _module(name: str, arguments: Sequence[str]) -> Script:
     names = {
         "__file__": spec.origin,
         "__loader__": spec.loader,
-        "__builtins__": __builtins__,
         "__cached__": spec.cached,
         "__package__": spec.parent,
         # By its name spawned workers import it, under another one than __main__.
@@ -190,8 +184,9 @@ def _spec(name: str) -> ModuleSpec:
     return spec
 
 
-def _excepthook(previous: Any) -> Any:
-    """Return an excepthook that shows the script's frames without ours, and adds what we know."""
+def show_tracebacks_as_python() -> None:
+    """Let tracebacks begin with the script's own frames, and say below them what is known."""
+    previous = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         own = _without_ours(trace)
@@ -199,11 +194,14 @@ def _excepthook(previous: Any) -> Any:
         for line in advice(error):
             say(line)
 
-    return show
+    sys.excepthook = show
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    inner = trace
-    while inner is not None and inner.tb_frame.f_code is not Script.execute.__code__:
+    """Return the traceback from behind our last frame; None for a script's syntax error."""
+    own = inner = trace
+    while inner is not None:
+        if inner.tb_frame.f_code.co_filename == __file__:
+            own = inner.tb_next
         inner = inner.tb_next
-    return inner.tb_next if inner is not None and inner.tb_next is not None else trace
+    return own
