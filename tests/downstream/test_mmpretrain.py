@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.downstream.mmpretrain import data, jobs
-from tests.downstream.mmpretrain.cases import CASES
+from tests.downstream.mmpretrain_runs import data, jobs
+from tests.downstream.mmpretrain_runs.cases import CASES
 from tests.parity.compare import first_difference
 from tools import reference as reference_tool
 
@@ -34,10 +34,12 @@ ASPECTS = (
 )
 
 # (case, job of mm2pl, job of MMEngine that it is to be like)
+_LIKE = {"fit": "train", "from_cfg": "train", "own_fit": "train", "own_run": "train"}
+_LIKE["cli_test"] = "test"
 RUNS = [
-    (name, job["name"].split()[1], "train" if job["door"] != "script" else job["name"].split()[1])
+    (name, door, _LIKE.get(door, door))
     for name in CASES
-    for job in jobs.jobs_of("mm2pl", name, Path("/"), "")
+    for door in (job["name"].split()[1] for job in jobs.jobs_of("mm2pl", name, Path("/"), ""))
 ]
 
 # What mm2pl logs beyond MMEngine.

@@ -129,8 +129,9 @@ def _script(engine: str, job: dict[str, Any]) -> None:
     runpy.run_path(job["script"], run_name="__main__")
 
 
-def _fit(engine: str, job: dict[str, Any]) -> None:
-    _command("fit", job["config"], *job["args"], *_options(job))
+def _cli(engine: str, job: dict[str, Any]) -> None:
+    """Run ``mm2pl fit`` or ``mm2pl test``."""
+    _command(job["door"], job["config"], *job["args"], *_options(job))
 
 
 def _options(job: dict[str, Any]) -> list[str]:
@@ -177,7 +178,8 @@ _LOADER_DEFAULTS: dict[str, Any] = {
 
 DOORS: dict[str, Callable[[str, dict[str, Any]], None]] = {
     "script": _script,
-    "fit": _fit,
+    "fit": _cli,
+    "test": _cli,
     "from_cfg": _from_cfg,
     "process": _process,
 }

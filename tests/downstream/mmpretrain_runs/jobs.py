@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.downstream.mmpretrain.cases import CASES, Case
+from tests.downstream.mmpretrain_runs.cases import CASES, Case
 from tools import reference as reference_tool
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +51,15 @@ def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, A
             test["config"] = str(trained / Path(test["config"]).name)
             test["options"] = []
         jobs.append({**test, "after": f"{name} train"})
+        if engine == "mm2pl" and not case.test_args:
+            command = {
+                **test,
+                "name": "cli_test",
+                "door": "test",
+                "work_dir": str(root / "cli_test"),
+            }
+            command["args"] = [test["args"][0], "--work-dir", command["work_dir"]]
+            jobs.append({**command, "after": f"{name} train"})
     if case.resumes:
         resume = _job(case, root, "resume", data)
         resume["args"] += ["--resume", f"{trained}/epoch_1.pth"]
