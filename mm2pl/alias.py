@@ -1,74 +1,185 @@
-"""Serves ``import mmengine...`` from ``mm2pl.mmengine...``: the same module objects."""
+"""Serves ``import mmengine...`` from ``mm2pl.mmengine...``: the same module objects.
+
+Three things together, all of which the undo takes back (docs/alias.md says what each is for):
+
+- a finder at the head of ``sys.meta_path``, for this process;
+- the folder ``_served`` on ``sys.path`` and ``PYTHONPATH``, for the processes started from it;
+- ``mmengine...`` in the ``__module__`` of what ``mm2pl.mmengine`` defines, for pickles.
+"""
 
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.util
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
 
 from mm2pl.errors import Mm2plError
 
 OURS = "mm2pl.mmengine"
 THEIRS = "mmengine"
+SERVED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_served")
 
-
-class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds ``mmengine.X`` as the module ``mm2pl.mmengine.X``."""
-
-    def __init__(self) -> None:
-        self._specs: dict[str, ModuleSpec | None] = {}
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != THEIRS and not fullname.startswith(f"{THEIRS}."):
-            return None
-        ours = importlib.util.find_spec(_ours(fullname))
-        if ours is None:
-            return None
-        # The import system gives every package a __path__, which a plain module is not to get.
-        is_package = ours.submodule_search_locations is not None
-        return ModuleSpec(fullname, self, is_package=is_package)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(_ours(spec.name))
-        # importlib stamps the alias's spec on what we return; the module keeps its own.
-        self._specs[spec.name] = module.__spec__
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__ = self._specs.pop(module.__spec__.name)
-
-
-def _ours(name: str) -> str:
-    return OURS + name[len(THEIRS) :]
+_lock = threading.RLock()
 
 
 def install_as_mmengine() -> None:
     """Let ``import mmengine`` and everything below it give mm2pl's modules.
 
-    An installed MMEngine is shadowed. Calling it twice does nothing more.
+    So it is in this process, in its workers however they are started, and in the Python processes
+    that it starts. An installed MMEngine is shadowed. Calling it twice does nothing more.
 
     Raises:
         Mm2plError: The real MMEngine is imported already.
     """
-    imported = sys.modules.get(THEIRS)
-    if imported is not None and imported is not sys.modules.get(OURS):
-        raise Mm2plError(
-            "the real mmengine is imported already, so its place cannot be taken",
-            hint="call mm2pl.install_as_mmengine() before anything imports mmengine",
-        )
-    if not any(isinstance(finder, _Alias) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Alias())
+    ours = importlib.import_module(OURS)
+    with _lock:
+        imported = sys.modules.get(THEIRS)
+        if imported is not None and imported is not ours:
+            where = getattr(imported, "__file__", None) or "no file"
+            raise Mm2plError(
+                f"the real mmengine is imported already (from {where}), so its place cannot be"
+                " taken",
+                hint="call mm2pl.install_as_mmengine() first thing in the program, before anything"
+                " imports mmengine or a library that does",
+            )
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Finder())
+            for module in _loaded():
+                _adopt(module)
+        _serve_to_children()
 
 
 def uninstall_as_mmengine() -> None:
-    """Undo :func:`install_as_mmengine`."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Alias)]
-    for name in [name for name in sys.modules if name == THEIRS or name.startswith(f"{THEIRS}.")]:
+    """Undo :func:`install_as_mmengine`, also where a parent process called it."""
+    with _lock:
+        sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _Finder)]
+        sys.path[:] = [entry for entry in sys.path if entry != SERVED]
+        entries = [one for one in _python_path() if one != SERVED]
+        if entries:
+            os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+        else:
+            os.environ.pop("PYTHONPATH", None)
+        for name in [name for name in sys.modules if _is_below(name, THEIRS)]:
+            del sys.modules[name]
+        for module in _loaded():
+            _rename(module, THEIRS, OURS)
+
+
+# --------------------------------------------------------------------------- this process
+
+
+class _Finder(MetaPathFinder):
+    """Finds ``mmengine.X`` as ``mm2pl.mmengine.X``, and adopts the latter when it is loaded."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if _is_below(fullname, THEIRS):
+            return _alias_spec(fullname)
+        if not _is_below(fullname, OURS):
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                spec.loader = _AdoptingLoader(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None
+
+
+def _alias_spec(fullname: str) -> ModuleSpec | None:
+    ours = importlib.util.find_spec(_our_name(fullname))
+    if ours is None:
+        return None
+    spec = ModuleSpec(fullname, _AliasLoader(), origin=ours.origin)
+    spec.submodule_search_locations = ours.submodule_search_locations
+    spec.has_location = ours.has_location
+    return spec
+
+
+class _AliasLoader(Loader):
+    """Loads ``mmengine.X`` by importing ``mm2pl.mmengine.X``."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        # importlib stamps its spec on the empty module that it made, and then hands out what
+        # stands under the name. Ours keeps its own spec, also while other threads import.
+        name = module.__name__
+        # Whoever imports this name while ours is being loaded gets ours, as far as it is.
         del sys.modules[name]
+        _adopt(importlib.import_module(_our_name(name)))
+
+
+class _AdoptingLoader:
+    """Loads one of our modules as its own loader does, and gives it MMEngine's name too."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._own
+        self._own.exec_module(module)
+        _adopt(module)
+
+
+def _adopt(module: ModuleType) -> None:
+    """Let a module of ours be known by MMEngine's name, and what it defines say that name."""
+    sys.modules[_their_name(module.__name__)] = module
+    _rename(module, OURS, THEIRS)
+
+
+def _rename(holder: ModuleType | type, old: str, new: str) -> None:
+    """Replace a package's name in the ``__module__`` of classes and functions, nested ones too."""
+    for value in list(vars(holder).values()):
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        if isinstance(value, (type, FunctionType)) and _is_below(str(value.__module__), old):
+            value.__module__ = new + value.__module__[len(old) :]
+            if isinstance(value, type):
+                _rename(value, old, new)
+
+
+def _loaded() -> list[ModuleType]:
+    return [module for name, module in list(sys.modules.items()) if _is_below(name, OURS)]
+
+
+def _is_below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def _our_name(name: str) -> str:
+    return OURS + name[len(THEIRS) :]
+
+
+def _their_name(name: str) -> str:
+    return THEIRS + name[len(OURS) :]
+
+
+# --------------------------------------------------------------------------- other processes
+
+
+def _serve_to_children() -> None:
+    """Put the folder with the stand-in first, for ``spawn`` and for processes of all kinds."""
+    if SERVED not in sys.path:
+        # Programs look up their script's folder in sys.path[0]. It stays there unless it holds
+        # an mmengine itself, which spawned workers would import in our place.
+        first = Path(sys.path[0] if sys.path else "")
+        has_own = (first / THEIRS / "__init__.py").exists() or (first / f"{THEIRS}.py").exists()
+        sys.path.insert(0 if has_own else 1, SERVED)
+    if SERVED not in _python_path():
+        os.environ["PYTHONPATH"] = os.pathsep.join([SERVED, *_python_path()])
+
+
+def _python_path() -> list[str]:
+    text = os.environ.get("PYTHONPATH")
+    return text.split(os.pathsep) if text else []

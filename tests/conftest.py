@@ -160,7 +160,7 @@ def _registries() -> dict[str, Any]:
         for child in root.children:
             found[f"{root.name}: child registry {child!r}"] = None
         for key, value in root.module_dict.items():
-            if not str(getattr(value, "__module__", "")).startswith(("mm2pl.", "torch")):
+            if not str(getattr(value, "__module__", "")).startswith(("mm2pl.", "mmengine.", "torch")):
                 found[f"{root.name}: {key!r}"] = id(value)
     return found
 

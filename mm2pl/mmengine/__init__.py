@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.10.7"
-version_info = (0, 10, 7)
+from mm2pl.mmengine.version import __version__ as __version__
+from mm2pl.mmengine.version import version_info as version_info
 
 # Where MMEngine re-exports names at its top level from, cheapest first.
 _REEXPORTED = ("config", "registry", "utils", "fileio", "logging")

@@ -1,6 +1,6 @@
 """The MMEngine version whose behaviour is reproduced."""
 
-from mm2pl.mmengine import __version__, version_info
+__version__ = "0.10.7"
 
 __all__ = ["__version__", "parse_version_info", "version_info"]
 
@@ -15,3 +15,6 @@ def parse_version_info(version_str: str) -> tuple[int | str, ...]:
         if rc:
             parts.append(f"rc{candidate}")
     return tuple(parts)
+
+
+version_info = parse_version_info(__version__)

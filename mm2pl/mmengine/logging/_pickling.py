@@ -1,14 +1,16 @@
-"""A pickle module for ``torch.save``: files that MMEngine can read.
+"""Pickles that MMEngine can read, also where the alias is not installed.
 
-``torch.save(checkpoint, path, pickle_module=_pickling)`` writes what ``mm2pl.mmengine.x`` defines
-under the name ``mmengine.x``, whether or not ``mmengine`` can be imported here.
+With the alias, classes and functions of ``mm2pl.mmengine.x`` say that they are of ``mmengine.x``,
+and every pickle module writes that. Without it, ``torch.save(checkpoint, path,
+pickle_module=_pickling)`` and :func:`dumps` write, and :func:`load` reads, those names.
 """
 
 from __future__ import annotations
 
 import pickle
+from io import BytesIO
 from types import FunctionType
-from typing import Any
+from typing import IO, Any
 
 _OURS = "mm2pl.mmengine."
 
@@ -30,3 +32,38 @@ class Pickler(_Base):  # type: ignore[misc]
         self.memoize(obj)
 
     dispatch = {**_Base.dispatch, FunctionType: save_global}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(_own_name(module), name)
+
+
+def _own_name(module: str) -> str:
+    return f"mm2pl.{module}" if f"{module}.".startswith("mmengine.") else module
+
+
+def dumps(value: Any, **options: Any) -> bytes:
+    """Pickle a value by MMEngine's names.
+
+    Args:
+        value: What to pickle.
+        **options: As of :func:`pickle.dumps`.
+    """
+    data = pickle.dumps(value, **options)
+    if _OURS.encode() not in data:
+        return data
+    # By the pickler above, which is written in Python and many times slower.
+    buffer = BytesIO()
+    Pickler(buffer, **options).dump(value)
+    return buffer.getvalue()
+
+
+def load(file: IO[bytes], **options: Any) -> Any:
+    """Return a pickled value; ``mmengine...`` names what ``mm2pl.mmengine...`` defines.
+
+    Args:
+        file: An open file.
+        **options: As of :func:`pickle.load`.
+    """
+    return _Unpickler(file, **options).load()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import IO, Any
 
 from mm2pl.mmengine.fileio.handlers.base import BaseFileHandler
+from mm2pl.mmengine.logging import _pickling
 
 # What MMEngine writes, so that old readers of annotation files keep working.
 _PROTOCOL = 2
@@ -19,7 +19,7 @@ class PickleHandler(BaseFileHandler):
 
     def load_from_fileobj(self, file: IO[bytes], **kwargs: Any) -> Any:
         """Return the object in an open file."""
-        return pickle.load(file, **kwargs)
+        return _pickling.load(file, **kwargs)
 
     def load_from_path(self, filepath: str | Path, mode: str = "rb", **kwargs: Any) -> Any:
         """Return the object in a file."""
@@ -27,11 +27,11 @@ class PickleHandler(BaseFileHandler):
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> bytes:
         """Return an object as bytes."""
-        return pickle.dumps(obj, **{"protocol": _PROTOCOL, **kwargs})
+        return _pickling.dumps(obj, **{"protocol": _PROTOCOL, **kwargs})
 
     def dump_to_fileobj(self, obj: Any, file: IO[bytes], **kwargs: Any) -> None:
         """Write an object to an open file."""
-        pickle.dump(obj, file, **{"protocol": _PROTOCOL, **kwargs})
+        file.write(self.dump_to_str(obj, **kwargs))
 
     def dump_to_path(self, obj: Any, filepath: str | Path, mode: str = "wb", **kwargs: Any) -> None:
         """Write an object to a file."""
