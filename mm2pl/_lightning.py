@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
+from lightning.pytorch.trainer.states import TrainerStatus
 
 # Lightning validates when (batches so far) is a multiple of `val_check_batch`; it has no "never".
 NEVER = 2**62
@@ -81,6 +82,11 @@ def skip_empty_results(trainer: pl.Trainer) -> None:
     trainer._logger_connector = _QuietConnector(trainer)
 
 
+def is_running(trainer: pl.Trainer) -> bool:
+    """Whether the Trainer is within a fit, validation or test."""
+    return trainer.state.status == TrainerStatus.RUNNING
+
+
 def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:
     """Decide, within ``on_train_batch_end``, whether Lightning validates next."""
     trainer.val_check_batch = 1 if due else NEVER
@@ -108,12 +114,38 @@ def forget_stop(trainer: pl.Trainer) -> None:
     trainer.should_stop = False
 
 
+def open_validation(trainer: pl.Trainer) -> None:
+    """Let a fit validate that began without validation data: a hook may have brought some."""
+    loop: Any = trainer.fit_loop.epoch_loop.val_loop
+    if loop._combined_loader is not None and sum(loop._max_batches) == 0:
+        loop._max_batches = [len(one) for one in loop._combined_loader.flattened]
+
+
 def set_epochs(trainer: pl.Trainer, done: int, total: int) -> None:
     """Tell the fit loop how many epochs there are, and how many a resumed run has behind it."""
     trainer.fit_loop.max_epochs = total
     progress: Any = trainer.fit_loop.epoch_progress
     for count in (progress.current, progress.total):
         count.ready = count.started = count.processed = count.completed = done
+
+
+def set_epochs_to_go(trainer: pl.Trainer, count: int) -> None:
+    """Say, within ``on_train_epoch_end``, how many epochs still follow."""
+    progress: Any = trainer.fit_loop.epoch_progress
+    trainer.fit_loop.max_epochs = progress.current.processed + count
+
+
+def follow_iterations(trainer: pl.Trainer) -> None:
+    """Take the length anew within ``on_train_batch_end`` or a validation: hooks may change it."""
+    loop: Any = trainer.fit_loop
+    length = _changed_length(loop._combined_loader, loop.max_batches, trainer.limit_train_batches)
+    if length is not None:
+        loop.max_batches = length
+        loop._combined_loader.limits = [length]
+        fetcher = loop._data_fetcher
+        fetcher.length = length
+        fetcher.done = fetcher.fetched >= length
+        loop.epoch_loop.batch_progress.is_last_batch = fetcher.done
 
 
 def follow_train_length(trainer: pl.Trainer) -> None:

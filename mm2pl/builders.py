@@ -55,9 +55,9 @@ class RunnerBuilders:
             return model
         model = model.to(self.trainer.strategy.root_device)
         if self.distributed:
+            model = distributed.synchronize_norms(model, self.cfg.get("sync_bn"))
             unused = self.cfg.get("find_unused_parameters", False)
-            sync_bn = self.cfg.get("sync_bn")
-            return distributed.wrap(model, model_wrapper_cfg, unused, sync_bn)
+            return distributed.wrap(model, model_wrapper_cfg, unused)
         self.logger.info(
             "Distributed training is not used, all SyncBatchNorm (SyncBN) layers in the model will"
             " be automatically reverted to BatchNormXd layers if they are used."

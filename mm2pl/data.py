@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Iterator, Mapping, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from mm2pl import _lightning
+from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
 from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.build_functions import refused_arguments
-from mm2pl.mmengine.registry.errors import at_key, used_at
+from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.mmengine.runner.loops import batches
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -185,37 +187,36 @@ class SlicedDataset:
         return self._length
 
 
-class _HasLoader(Protocol):
-    stage: str
-    dataloader: Any
-
-
 class LateLoader:
     """Opens a loop's loader at the first batch, not when Lightning asks for an iterator.
 
     Lightning calls ``iter(loader)`` before the hooks that MMEngine runs first, and it would draw
-    the workers' base seed and start the workers by it. It also reads the loader from the loop each
-    time, because hooks replace it there.
+    the workers' base seed and start the workers by it. The loop, too, is asked for each time,
+    because hooks replace it and its loader.
+
+    Args:
+        find_loop: Returns the loop; one that drives itself has a single "batch", its whole run.
     """
 
-    def __init__(self, loop: _HasLoader) -> None:
-        self._loop = loop
+    def __init__(self, find_loop: Callable[[], Any]) -> None:
+        self._find_loop = find_loop
         self._open: Generator[Any, None, None] | None = None
 
     def __len__(self) -> int:
-        loader = self._loop.dataloader
-        return len(loader) if _length_is_certain(loader) else _lightning.NEVER
+        loop = self._find_loop()
+        if loop is None:
+            return 0
+        if driver_of(loop) is Driver.ITSELF:
+            return 1
+        return len(loop.dataloader) if _length_is_certain(loop.dataloader) else _lightning.NEVER
 
     def __iter__(self) -> Iterator[Any]:
         self._open = self._batches()
         return self._open
 
     def _batches(self) -> Generator[Any, None, None]:
-        try:
-            yield from self._loop.dataloader
-        except Exception as error:
-            used_at(error, f"{self._loop.stage}_dataloader")
-            raise
+        loop = self._find_loop()
+        yield from [loop] if driver_of(loop) is Driver.ITSELF else batches(loop)
 
     def finish(self) -> None:
         """Read the end of the data as a ``for`` loop does, which also lets the workers go."""
@@ -237,30 +238,30 @@ def _length_is_certain(loader: Any) -> bool:
     buckets do), and MMEngine just reads on to the end.
     """
     makers = (getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None))
-    return all(type(maker).__module__.startswith(("torch.", "mm2pl.")) for maker in makers)
+    own = ("torch.", "mm2pl.", "mmengine.")
+    return all(type(maker).__module__.startswith(own) for maker in makers)
 
 
 class IterationLoader:
-    """The batches that an iteration-based loop still has to run, as one Lightning epoch."""
+    """The batches that an iteration-based loop still has to run, as one Lightning epoch.
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self._length: int = runner.train_loop.max_iters - runner.train_loop.iter
+    Its length follows the loop's counter and end, which hooks may change in mid run.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._given = 0
 
     def __len__(self) -> int:
-        return self._length
+        to_go: int = self._loop._max_iters - self._loop._iter
+        return self._given + max(0, to_go)
 
     def __iter__(self) -> Iterator[Any]:
         # A generator: nothing is read before the first step.
-        loop, runner = self._runner.train_loop, self._runner
-        for _ in range(self._length):
-            runner.model.train()
-            try:
-                # Looked up at each step: hooks swap the iterator in mid run.
-                batch = next(loop.dataloader_iterator)
-            except Exception as error:
-                used_at(error, f"{loop.stage}_dataloader")
-                raise
+        self._given = 0
+        while not self._loop.finished:
+            batch = self._loop.next_batch()
+            self._given += 1
             yield batch
 
     def finish(self) -> None:
@@ -283,19 +284,21 @@ class RunnerDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> LateLoader | IterationLoader:
         loop = self._runner.train_loop
-        self._late["train"] = LateLoader(loop) if loop.by_epoch else IterationLoader(self._runner)
-        return self._late["train"]
+        if driver_of(loop) is Driver.ITSELF or loop.by_epoch:
+            late: LateLoader | IterationLoader = LateLoader(lambda: loop)
+        else:
+            late = IterationLoader(loop)
+        self._late["train"] = late
+        return late
 
-    def val_dataloader(self) -> LateLoader | list[Any]:
-        return self._eval_loader("val", self._runner.val_loop)
+    def val_dataloader(self) -> LateLoader:
+        return self._eval_loader("val")
 
-    def test_dataloader(self) -> LateLoader | list[Any]:
-        return self._eval_loader("test", self._runner.test_loop)
+    def test_dataloader(self) -> LateLoader:
+        return self._eval_loader("test")
 
-    def _eval_loader(self, stage: str, loop: Any) -> LateLoader | list[Any]:
-        if loop is None:
-            return []
-        late = self._late[stage] = LateLoader(loop)
+    def _eval_loader(self, stage: str) -> LateLoader:
+        late = self._late[stage] = LateLoader(lambda: self._runner.eval_loop(stage))
         return late
 
     def finish(self, stage: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
 
 from mm2pl import _lightning
+from mm2pl.driving import Driver, driver_of
 from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
@@ -27,22 +27,30 @@ class HookCallback(pl.Callback):
     Attributes:
         outputs: What the last training step returned, as hooks see it.
         metrics: Metrics of the last validation or test.
+        driver: Who drives the training loop.
+        trained: What the training loop returned: the model, or what a loop of one's own returns.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.outputs: Any = None
-        self.metrics: Mapping[str, Any] = {}
-        self._trained = False
+        self.metrics: Any = {}
+        self.driver = Driver.LIGHTNING
+        self.trained: Any = None
+        self._started = False
         self._in_epoch = False
+        self._by_epoch = True
+        self._evaluates = True
+        self._loop: Any = None
+        self._eval_loop: Any = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._trained = False
+        self._started = False
         _lightning.forget_stop(trainer)
         self._runner.prepare(stage)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit" and not self._trained:
+        if stage == "fit" and not self._started:
             # Nothing was left to train, so Lightning skipped its loop; MMEngine's hooks still run.
             self.on_train_start(trainer, pl_module)
             self.on_train_end(trainer, pl_module)
@@ -56,19 +64,21 @@ class HookCallback(pl.Callback):
     # Training
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._trained = True
-        runner = self._runner
-        runner.call_hook("before_train")
-        if not runner.train_loop.by_epoch:
-            # To MMEngine the whole of an iteration-based run is one epoch.
-            runner.call_hook("before_train_epoch")
-            runner.skip_trained_batches()
-        if runner.train_loop.stop_training:
+        self._started = True
+        # Kept: a hook that gives the runner another loop does not end this one.
+        loop = self._loop = self._runner.train_loop
+        self.driver = driver_of(loop)
+        self._by_epoch = self.driver is not Driver.ITSELF and loop.by_epoch
+        if self.driver is Driver.ITSELF:
+            return
+        self._runner.call_hook("before_train")
+        loop._begin()
+        if loop.stop_training:
             # Looked at before the first step too: a hook, or the run before, may have set it.
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._runner.train_loop.by_epoch:
+        if self._by_epoch:
             self._in_epoch = True
             self._runner.call_hook("before_train_epoch")
             self._runner.model.train()
@@ -77,12 +87,12 @@ class HookCallback(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        loop = self._runner.train_loop
-        self._runner.call_hook(
-            "before_train_iter",
-            batch_idx=batch_idx if loop.by_epoch else loop.iter,
-            data_batch=batch,
-        )
+        if self.driver is Driver.LIGHTNING:
+            self._runner.call_hook(
+                "before_train_iter",
+                batch_idx=batch_idx if self._by_epoch else self._loop._iter,
+                data_batch=batch,
+            )
 
     def on_train_batch_end(
         self,
@@ -92,89 +102,111 @@ class HookCallback(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        runner = self._runner
-        loop = runner.train_loop
-        runner.call_hook(
-            "after_train_iter",
-            batch_idx=batch_idx if loop.by_epoch else loop.iter,
-            data_batch=batch,
-            outputs=self.outputs,
-        )
-        self.outputs = None
-        loop._iter += 1
-        if not loop.by_epoch:
+        loop = self._loop
+        if self.driver is Driver.ITSELF:
+            return
+        if self.driver is Driver.LIGHTNING:
+            self._runner.call_hook(
+                "after_train_iter",
+                batch_idx=batch_idx if self._by_epoch else loop._iter,
+                data_batch=batch,
+                outputs=self.outputs,
+            )
+            self.outputs = None
+            loop._iter += 1
+        if not self._by_epoch:
             self._decide_what_follows(trainer)
+            _lightning.follow_iterations(trainer)
         elif _lightning.is_last_batch(trainer):
             # Here and not in on_train_epoch_end: Lightning validates before that.
-            self._end_epoch(trainer)
+            self._end_epoch()
             self._decide_what_follows(trainer)
         else:
             _lightning.validate_after_this_batch(trainer, False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self._in_epoch:
+        if not self._by_epoch:
             return
-        # The data ended without a batch that was known to be the last.
-        self._end_epoch(trainer)
-        if self._runner.train_loop.validation_due():
-            _lightning.validate_now(trainer)
-        if self._runner.train_loop.stop_training:
-            trainer.should_stop = True
+        loop = self._loop
+        if self._in_epoch:
+            # The data ended without a batch that was known to be the last.
+            self._end_epoch()
+            if loop.validation_due():
+                _lightning.open_validation(trainer)
+                _lightning.validate_now(trainer)
+            if loop.stop_training:
+                trainer.should_stop = True
+        # Hooks may make a run longer or shorter.
+        _lightning.set_epochs_to_go(trainer, max(0, loop._max_epochs - loop._epoch))
 
-    def _end_epoch(self, trainer: pl.Trainer) -> None:
-        runner = self._runner
+    def _end_epoch(self) -> None:
         self._in_epoch = False
-        runner.datamodule.finish("train")
-        runner.call_hook("after_train_epoch")
-        runner.train_loop._epoch += 1
-        # Hooks may make a run longer.
-        trainer.fit_loop.max_epochs = runner.max_epochs
+        self._runner.datamodule.finish("train")
+        self._runner.call_hook("after_train_epoch")
+        self._loop._epoch += 1
 
     def _decide_what_follows(self, trainer: pl.Trainer) -> None:
-        loop = self._runner.train_loop
-        due = loop.validation_due()
+        due = self._loop.validation_due()
+        if due:
+            _lightning.open_validation(trainer)
         _lightning.validate_after_this_batch(trainer, due)
-        if loop.stop_training and not due:
+        if self._loop.stop_training and not due:
             _lightning.stop_without_validation(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        runner = self._runner
-        if not runner.train_loop.by_epoch:
-            runner.call_hook("after_train_epoch")
-        runner.call_hook("after_train")
-        runner.call_hook("after_run")
+        if self.driver is not Driver.ITSELF:
+            self._loop._end()
+            self._runner.call_hook("after_train")
+            self.trained = self._runner.model
+        self._runner.call_hook("after_run")
 
     # Validation and test
 
     def start_evaluation(self, stage: str) -> None:
         """Open a validation or test; passed on from the module, which alone sees the moment."""
         runner = self._runner
-        # MMEngine switches gradients off around each step only, Lightning around the whole run.
-        with torch.enable_grad():
-            runner.call_hook(f"before_{stage}")
-            runner.call_hook(f"before_{stage}_epoch")
-        runner.model.eval()
-        runner.eval_loop(stage).start()
+        loop = self._eval_loop = runner.eval_loop(stage)
+        self._evaluates = driver_of(loop) is not Driver.ITSELF
+        if self._evaluates:
+            # MMEngine switches gradients off around each step only, Lightning around the whole run.
+            with torch.enable_grad():
+                runner.call_hook(f"before_{stage}")
+                runner.call_hook(f"before_{stage}_epoch")
+            runner.model.eval()
+            loop.start()
         _lightning.follow_eval_length(runner.trainer)
 
+    def evaluate(self, batch: Any) -> Any:
+        """Do one step of a validation or test: a batch's, or the whole run of its loop."""
+        loop = self._eval_loop
+        if self._evaluates:
+            return loop.step(self._runner.model, batch)
+        with torch.enable_grad():
+            self.metrics = loop.run()
+        return None
+
     def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
-        self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
+        if self._evaluates:
+            self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
 
     def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._runner.call_hook(
-            f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
-        )
+        if self._evaluates:
+            self._runner.call_hook(
+                f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
+            )
 
     def _epoch_end(self, stage: str) -> None:
         runner = self._runner
         runner.datamodule.finish(stage)
-        with torch.enable_grad():
-            self.metrics = runner.eval_loop(stage).finish()
-            runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
+        if self._evaluates:
+            with torch.enable_grad():
+                self.metrics = self._eval_loop.finish()
+                runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
 
     def _end(self, stage: str, alone: bool) -> None:
         with torch.enable_grad():
-            self._runner.call_hook(f"after_{stage}")
+            if self._evaluates:
+                self._runner.call_hook(f"after_{stage}")
             if alone:
                 self._runner.call_hook("after_run")
 
@@ -205,7 +237,11 @@ class HookCallback(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         fitting = trainer.state.fn == "fit"
         self._end("val", alone=not fitting)
-        if fitting and self._runner.train_loop.stop_training:
+        if not fitting:
+            return
+        if not self._by_epoch:
+            _lightning.follow_iterations(trainer)
+        if self._loop.stop_training:
             trainer.should_stop = True
 
     def on_test_batch_start(

@@ -1,6 +1,7 @@
 """Programs around the runner, written against mmengine; prints what each gives, as JSON.
 
-Run as ``python runner_cases.py ours|mmengine FOLDER``: with ``ours``, mm2pl serves ``mmengine``.
+Run as ``python runner_cases.py ours|mmengine FOLDER [CASE ...]``: with ``ours``, mm2pl serves
+``mmengine``.
 """
 
 # ruff: noqa: E402  (mmengine is there only once mm2pl serves it)
@@ -681,6 +682,8 @@ def main() -> None:
     torch.set_num_threads(1)
     results = {}
     for function in CASES:
+        if sys.argv[3:] and function.__name__ not in sys.argv[3:]:
+            continue
         folder = Path(sys.argv[2], function.__name__)
         folder.mkdir(parents=True)
         try:

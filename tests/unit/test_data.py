@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from mm2pl.data import IterationLoader, LateLoader, SlicedDataset, build_dataloader
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.registry.errors import trail_of
+from mm2pl.mmengine.runner.loops import IterBasedTrainLoop
 
 
 class Numbers(Dataset):
@@ -76,7 +77,7 @@ def test_an_empty_dataset_is_an_error_with_a_hint():
 def test_opening_a_late_loader_draws_no_random_number():
     loop = SimpleNamespace(dataloader=DataLoader(Numbers(), batch_size=2))
     before = torch.random.get_rng_state()
-    batches = iter(LateLoader(loop))
+    batches = iter(LateLoader(lambda: loop))
     assert torch.equal(torch.random.get_rng_state(), before)
     next(batches)
     assert not torch.equal(torch.random.get_rng_state(), before)
@@ -84,7 +85,7 @@ def test_opening_a_late_loader_draws_no_random_number():
 
 def test_a_late_loader_reads_the_loader_that_stands_there_then():
     loop = SimpleNamespace(dataloader=[1, 2])
-    batches = iter(LateLoader(loop))
+    batches = iter(LateLoader(lambda: loop))
     loop.dataloader = [3, 4]
     assert list(batches) == [3, 4]
 
@@ -97,20 +98,37 @@ def test_finishing_a_late_loader_runs_it_to_its_end():
             yield 1
             ended.append(True)
 
-    late = LateLoader(SimpleNamespace(dataloader=Source()))
+    late = LateLoader(lambda: SimpleNamespace(dataloader=Source()))
     next(iter(late))
     late.finish()
     assert ended == [True]
 
 
+def iteration_loop(batches, max_iters):
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    loop._runner = SimpleNamespace(model=torch.nn.Linear(1, 1).eval())
+    loop.dataloader_iterator, loop._iter, loop._max_iters = batches, 0, max_iters
+    return loop
+
+
 def test_an_iteration_loader_follows_a_swapped_iterator_and_sets_train_mode():
-    loop = SimpleNamespace(max_iters=3, iter=0, dataloader_iterator=iter([1, 1, 1]))
-    model = torch.nn.Linear(1, 1).eval()
-    batches = iter(IterationLoader(SimpleNamespace(train_loop=loop, model=model)))
+    loop = iteration_loop(iter([1, 1, 1]), 3)
+    batches = iter(IterationLoader(loop))
     assert next(batches) == 1
-    assert model.training
-    loop.dataloader_iterator = iter([2, 2])
-    assert list(batches) == [2, 2]
+    assert loop.runner.model.training
+    loop._iter, loop.dataloader_iterator = 1, iter([2, 2])
+    assert next(batches) == 2
+
+
+@pytest.mark.parametrize(("max_iters", "length"), [(5, 5), (1, 1), (0, 1)])
+def test_an_iteration_loader_is_as_long_as_the_loop_says_in_mid_run(max_iters, length):
+    loop = iteration_loop(iter(range(9)), 3)
+    late = IterationLoader(loop)
+    batches = iter(late)
+    next(batches)
+    loop._iter, loop._max_iters = 1, max_iters
+    assert len(late) == length
+    assert len(list(zip(batches, range(length - 1), strict=False))) == length - 1
 
 
 # --------------------------------------------------------------------------- mistakes
@@ -134,10 +152,9 @@ def test_an_error_of_the_data_says_whose_data(by_epoch):
         yield 1
         raise IndexError("image 1 is broken")
 
-    loop = SimpleNamespace(stage="train", dataloader=fail(), dataloader_iterator=fail())
-    loop.max_iters, loop.iter = 2, 0
-    runner = SimpleNamespace(train_loop=loop, model=torch.nn.Linear(1, 1))
+    loop = iteration_loop(fail(), 2)
+    loop.dataloader = fail()
     with pytest.raises(IndexError) as caught:
-        for _ in LateLoader(loop) if by_epoch else IterationLoader(runner):
+        for _ in LateLoader(lambda: loop) if by_epoch else IterationLoader(loop):
             pass
     assert trail_of(caught.value).path == "train_dataloader"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import UnsupportedError
 from mm2pl.mmengine.registry.errors import at_key
 
 if TYPE_CHECKING:
@@ -15,24 +16,25 @@ if TYPE_CHECKING:
 __all__ = ["BaseLoop"]
 
 
-class BaseLoop:
-    """Holds the data and the counters of a loop; Lightning's Trainer does the looping.
+class BaseLoop(metaclass=ABCMeta):
+    """What holds the data of a run over them; a subclass of one's own drives itself by ``run``.
 
     Attributes:
-        stage: ``train``, ``val`` or ``test``: begins the keys of the config that are the loop's.
+        stage: ``train``, ``val`` or ``test``, which begins the keys of the config that are the
+            loop's; empty for a loop of one's own.
 
     Args:
         runner: The runner that owns the loop.
         dataloader: A built loader, or the config of one.
     """
 
-    stage = "train"
+    stage = ""
 
     def __init__(self, runner: Runner, dataloader: DataLoader[Any] | dict[str, Any]) -> None:
         self._runner = runner
         self.dataloader: Any
         if isinstance(dataloader, dict):
-            with at_key(f"{self.stage}_dataloader", whole=True):
+            with at_key(f"{self.stage}_dataloader", whole=True) if self.stage else nullcontext():
                 self.dataloader = runner.build_dataloader(
                     dataloader,
                     seed=runner.seed,
@@ -45,9 +47,6 @@ class BaseLoop:
     def runner(self) -> Any:
         return self._runner
 
+    @abstractmethod
     def run(self) -> Any:
-        """Refuse: Differs from MMEngine, where a loop drives itself."""
-        raise UnsupportedError(
-            f"{type(self).__name__}.run() cannot be called: Lightning's Trainer drives the loop",
-            hint="call runner.train(), runner.val() or runner.test()",
-        )
+        """Run to the end."""

@@ -1,4 +1,8 @@
-"""The loops' settings, counters and per-step work; Lightning's Trainer drives them."""
+"""The loops: settings, counters, per-step work, and ``run`` for those that drive themselves.
+
+Lightning's Trainer drives a loop from outside, point by point. ``run`` and what it calls do the
+same without it: for loops of one's own, and for a validation or test within a run.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,7 @@ Intervals = Sequence[tuple[int, int]]
 class _TrainLoop(BaseLoop):
     """What both training loops share: the counters and when to validate."""
 
+    stage = "train"
     by_epoch: bool
     _max_epochs: int
     _max_iters: int
@@ -78,18 +83,68 @@ class _TrainLoop(BaseLoop):
         """Finished iterations, over all epochs."""
         return self._iter
 
-    def _validation_due(self, done: int, total: int) -> bool:
-        step = bisect.bisect(self.dynamic_milestones, done + 1)
+    def _progress(self) -> tuple[int, int]:
+        """Return what is done and the total, in the loop's unit."""
+        if self.by_epoch:
+            return self._epoch, self._max_epochs
+        return self._iter, self._max_iters
+
+    def _decide_current_val_interval(self) -> None:
+        """Set ``val_interval`` to what ``dynamic_intervals`` says for the next epoch or step."""
+        step = bisect.bisect(self.dynamic_milestones, self._progress()[0] + 1)
         self.val_interval = self.dynamic_intervals[step - 1]
+
+    def validation_due(self) -> bool:
+        """Whether to validate now, after an epoch or iteration was counted."""
+        self._decide_current_val_interval()
+        done, total = self._progress()
         return (
             self.runner.val_loop is not None
             and done >= self.val_begin
             and (done % self.val_interval == 0 or done == total)
         )
 
-    def validation_due(self) -> bool:
-        """Whether to validate now, after an epoch or iteration was counted."""
-        raise NotImplementedError("a subclass decides by epochs or by iterations")
+    def run(self) -> Any:
+        """Train to the end, without Lightning's loops, and return the model."""
+        runner = self.runner
+        runner.call_hook("before_train")
+        self._begin()
+        while not (self.stop_training or self.finished):
+            self._advance()
+            if self.validation_due():
+                runner.val_loop.run()
+        self._end()
+        runner.call_hook("after_train")
+        return runner.model
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs or iterations are done."""
+        done, total = self._progress()
+        return done >= total
+
+    def _begin(self) -> None:
+        """Do what comes between ``before_train`` and the first epoch or iteration."""
+
+    def _advance(self) -> None:
+        """Train for one epoch or iteration."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Do what comes between the last epoch or iteration and ``after_train``."""
+
+    def _step(self, batch_idx: int, data_batch: Any) -> None:
+        runner = self.runner
+        runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        try:
+            outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        except Exception as error:
+            used_at(error, "model")
+            raise
+        runner.call_hook(
+            "after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs
+        )
+        self._iter += 1
 
 
 @LOOPS.register_module()
@@ -120,8 +175,22 @@ class EpochBasedTrainLoop(_TrainLoop):
         self._max_epochs = _whole(max_epochs, "max_epochs")
         self._max_iters = self._max_epochs * len(self.dataloader)
 
-    def validation_due(self) -> bool:
-        return self._validation_due(self._epoch, self._max_epochs)
+    def _advance(self) -> None:
+        self.run_epoch()
+
+    def run_epoch(self) -> None:
+        """Train for one epoch."""
+        runner = self.runner
+        runner.call_hook("before_train_epoch")
+        runner.model.train()
+        for idx, data_batch in enumerate(batches(self)):
+            self.run_iter(idx, data_batch)
+        runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Train on one batch, with the hooks before and after it."""
+        self._step(idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -153,8 +222,42 @@ class IterBasedTrainLoop(_TrainLoop):
         self._max_epochs = 1
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
-    def validation_due(self) -> bool:
-        return self._validation_due(self._iter, self._max_iters)
+    def _begin(self) -> None:
+        # To MMEngine the whole run is one epoch.
+        self.runner.call_hook("before_train_epoch")
+        self.skip_trained_batches()
+
+    def _advance(self) -> None:
+        self.run_iter(self.next_batch())
+
+    def _end(self) -> None:
+        self.runner.call_hook("after_train_epoch")
+
+    def run_iter(self, data_batch: Any) -> None:
+        """Train on one batch, with the hooks before and after it."""
+        self._step(self._iter, data_batch)
+
+    def next_batch(self) -> Any:
+        """Return the next batch, with the model in training mode."""
+        self.runner.model.train()
+        try:
+            # Looked up at each step: hooks swap the iterator in mid run.
+            return next(self.dataloader_iterator)
+        except Exception as error:
+            used_at(error, f"{self.stage}_dataloader")
+            raise
+
+    def skip_trained_batches(self) -> None:
+        """Read past the batches that a resumed run has trained on already."""
+        if self._iter == 0:
+            return
+        print_log(
+            f"Advance dataloader {self._iter} steps to skip data that has already been trained",
+            logger="current",
+            level=logging.WARNING,
+        )
+        for _ in range(self._iter):
+            next(self.dataloader_iterator)
 
 
 class _InfiniteDataloaderIterator:
@@ -189,6 +292,15 @@ class _InfiniteDataloaderIterator:
             return next(self._iterator)
 
 
+def batches(loop: BaseLoop) -> Iterator[Any]:
+    """Read the loop's loader; an error says whose it is."""
+    try:
+        yield from loop.dataloader
+    except Exception as error:
+        used_at(error, f"{loop.stage}_dataloader")
+        raise
+
+
 def set_sampler_epoch(dataloader: Any, epoch: int) -> None:
     """Tell the loader's sampler, or else its batch sampler's, which round over the data it is."""
     for sampler in (
@@ -218,7 +330,36 @@ class _EvalLoop(BaseLoop):
             self.evaluator.dataset_meta = metainfo
             runner.visualizer.dataset_meta = metainfo
         self.fp16 = fp16
-        self._losses: dict[str, HistoryBuffer] = {}
+        # Losses that came with the predictions of the current run: `val_loss`, `test_loss`.
+        setattr(self, f"{self.stage}_loss", {})
+
+    def run(self) -> dict[str, Any]:
+        """Validate or test, without Lightning's loop, and return the metrics."""
+        runner, stage = self.runner, self.stage
+        runner.call_hook(f"before_{stage}")
+        runner.call_hook(f"before_{stage}_epoch")
+        runner.model.eval()
+        self.start()
+        for idx, data_batch in enumerate(batches(self)):
+            self.run_iter(idx, data_batch)
+        metrics = self.finish()
+        runner.call_hook(f"after_{stage}_epoch", metrics=metrics)
+        runner.call_hook(f"after_{stage}")
+        return metrics
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Predict for one batch, with the hooks before and after it."""
+        runner, stage = self.runner, self.stage
+        runner.call_hook(f"before_{stage}_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = self.step(runner.model, data_batch)
+        runner.call_hook(
+            f"after_{stage}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs
+        )
+
+    @property
+    def _losses(self) -> dict[str, HistoryBuffer]:
+        return getattr(self, f"{self.stage}_loss")  # type: ignore[no-any-return]
 
     def start(self) -> None:
         """Forget the losses of the last run."""
@@ -233,7 +374,7 @@ class _EvalLoop(BaseLoop):
         try:
             with autocast(enabled=self.fp16):
                 outputs = getattr(model, f"{self.stage}_step")(data_batch)
-            outputs = self._take_losses(outputs)
+            outputs, _ = _update_losses(outputs, self._losses, self.stage)
         except Exception as error:
             used_at(error, "model")
             raise
@@ -252,30 +393,8 @@ class _EvalLoop(BaseLoop):
             used_at(error, f"{self.stage}_evaluator")
             raise
         if self._losses:
-            means = {name: buffer.mean() for name, buffer in self._losses.items()}
-            metrics.update(means)
-            metrics[f"{self.stage}_loss"] = sum(
-                (value for name, value in means.items() if "loss" in name), 0
-            )
+            metrics.update(_parse_losses(self._losses, self.stage))
         return metrics
-
-    def _take_losses(self, outputs: Any) -> Any:
-        try:
-            last = outputs[-1]
-        except (TypeError, LookupError) as error:
-            raise ModelError(
-                f"{self.stage}_step() returned {outputs!r:.80}, not a list of predictions",
-                hint='return one prediction for each sample from forward(mode="predict")',
-            ) from error
-        if not (isinstance(last, BaseDataElement) and last.keys() == ["loss"]):
-            return outputs
-        for name, value in last.get("loss").items():
-            buffer = self._losses.setdefault(name, HistoryBuffer())
-            values = value if is_list_of(value, torch.Tensor) else [value]
-            for one in values:
-                if isinstance(one, torch.Tensor):
-                    buffer.update(one.item())
-        return outputs[:-1]
 
 
 @LOOPS.register_module()
@@ -290,11 +409,7 @@ class ValLoop(_EvalLoop):
     """
 
     stage = "val"
-
-    @property
-    def val_loss(self) -> dict[str, HistoryBuffer]:
-        """Losses that came with the predictions of the current run."""
-        return self._losses
+    val_loss: dict[str, HistoryBuffer]
 
 
 @LOOPS.register_module()
@@ -303,11 +418,35 @@ class TestLoop(_EvalLoop):
 
     __test__ = False  # pytest would collect it by its name
     stage = "test"
+    test_loss: dict[str, HistoryBuffer]
 
-    @property
-    def test_loss(self) -> dict[str, HistoryBuffer]:
-        """Losses that came with the predictions of the current run."""
-        return self._losses
+
+def _update_losses(
+    outputs: Any, losses: dict[str, HistoryBuffer], stage: str = "val"
+) -> tuple[Any, dict[str, HistoryBuffer]]:
+    """Add the losses that came as the last prediction; return the other predictions and them."""
+    try:
+        last = outputs[-1]
+    except (TypeError, LookupError) as error:
+        raise ModelError(
+            f"{stage}_step() returned {outputs!r:.80}, not a list of predictions",
+            hint='return one prediction for each sample from forward(mode="predict")',
+        ) from error
+    if not (isinstance(last, BaseDataElement) and last.keys() == ["loss"]):
+        return outputs, losses
+    for name, value in last.get("loss").items():
+        buffer = losses.setdefault(name, HistoryBuffer())
+        for one in value if is_list_of(value, torch.Tensor) else [value]:
+            if isinstance(one, torch.Tensor):
+                buffer.update(one.item())
+    return outputs[:-1], losses
+
+
+def _parse_losses(losses: dict[str, HistoryBuffer], stage: str) -> dict[str, float]:
+    """Return the mean of each loss, and as ``<stage>_loss`` the sum of those named so."""
+    means = {name: buffer.mean() for name, buffer in losses.items()}
+    total = sum((value for name, value in means.items() if "loss" in name), 0)
+    return {**means, f"{stage}_loss": total}
 
 
 def _whole(value: Any, name: str) -> int:

@@ -1,0 +1,752 @@
+"""Programs whose hooks and loops change a run while it runs; prints what each gives, as JSON.
+
+Run as ``python runner_live_cases.py ours|mmengine FOLDER``, like runner_cases, whose parts it uses.
+"""
+
+# ruff: noqa: E402  (mmengine is there only once runner_cases lets mm2pl serve it)
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import runner_cases
+from runner_cases import (
+    CASES,
+    ONE_EPOCH,
+    At,
+    Recorder,
+    case,
+    config,
+    digest,
+    errors,
+    loader,
+    trained,
+)
+
+CASES.clear()
+assert sys.argv[1] in ("ours", "mmengine")
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.optim import MultiStepLR, OptimWrapper
+from mmengine.registry import LOOPS
+from mmengine.runner import (
+    BaseLoop,
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    Runner,
+    TestLoop,
+    ValLoop,
+)
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from toys import ToyModel
+
+
+def made(work_dir: str, *hooks: Hook, **changes: Any) -> Any:
+    """Make a runner without checkpoints, which take MMEngine half of the time."""
+    return runner_cases.made(work_dir, *hooks, **{"default_hooks": NO_CHECKPOINTS, **changes})
+
+
+NO_CHECKPOINTS = {"checkpoint": None}
+ITERATIONS = {**runner_cases.ITERATIONS, "default_hooks": NO_CHECKPOINTS}
+SAVED = {"default_hooks": {"checkpoint": {"type": "CheckpointHook"}}}
+SAVED_ITERATIONS = runner_cases.ITERATIONS
+
+
+class Trace(Recorder):
+    """Notes losses, rates and metrics too, to the last bit."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        losses = {key: float(value).hex() for key, value in (outputs or {}).items()}
+        self.points.append(
+            f"step {batch_idx} {runner.iter} {losses} {runner.optim_wrapper.get_lr()}"
+        )
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.points.append(f"validated {runner.iter} {metrics}")
+
+    def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.points.append(f"tested {runner.iter} {metrics}")
+
+
+def traced(folder: str, *hooks: Hook, **changes: Any) -> Any:
+    """Train with the hooks; return the trace, the weights and the counters."""
+    trace = Trace()
+    runner = made(folder, *hooks, trace, **changes)
+    weights = trained(runner)
+    ends = [runner.epoch, runner.iter, runner.max_epochs, runner.max_iters]
+    return trace.points, weights, ends
+
+
+def both(folder: str, *hooks: Any, **changes: Any) -> Any:
+    """Do it in an epoch-based and in an iteration-based run; hooks are made by each callable."""
+    return [
+        traced(f"{folder}/epochs", *(make() for make in hooks), **changes),
+        traced(f"{folder}/iterations", *(make() for make in hooks), **{**ITERATIONS, **changes}),
+    ]
+
+
+def at_iter(count: int) -> Any:
+    return lambda runner: runner.iter == count
+
+
+def at_epoch(count: int) -> Any:
+    return lambda runner: runner.epoch == count
+
+
+# --------------------------------------------------------------------------- the end of a run
+
+
+def set_end(value: int, name: str) -> Any:
+    return lambda runner: setattr(runner.train_loop, name, value)
+
+
+@case
+def max_iters_raised_or_lowered_in_mid_run(folder: str) -> Any:
+    results = []
+    for number, (point, value) in enumerate(
+        [
+            ("after_train_iter", 11),
+            ("after_train_iter", 6),
+            ("before_train_iter", 5),
+            ("after_train_iter", 2),
+            ("after_val", 10),
+            ("before_val", 4),
+            ("before_train_epoch", 5),
+        ]
+    ):
+        hook = At(point, set_end(value, "_max_iters"), lambda one: one.iter in (0, 4))
+        results.append(traced(f"{folder}/{number}", hook, **ITERATIONS))
+    return results
+
+
+@case
+def max_iters_raised_at_the_very_last_iteration(folder: str) -> Any:
+    return [
+        traced(
+            f"{folder}/{point}", At(point, set_end(10, "_max_iters"), at_iter(when)), **ITERATIONS
+        )
+        for point, when in [("after_train_iter", 7), ("after_val", 8), ("before_val", 8)]
+    ]
+
+
+@case
+def max_epochs_raised_or_lowered_in_mid_run(folder: str) -> Any:
+    results = []
+    for number, (point, value, epoch) in enumerate(
+        [
+            ("after_train_iter", 4, 1),
+            ("after_val", 4, 3),
+            ("before_val_iter", 1, 1),
+            ("before_train_epoch", 1, 0),
+            ("after_train_epoch", 2, 1),
+        ]
+    ):
+        hook = At(point, set_end(value, "_max_epochs"), at_epoch(epoch))
+        results.append(traced(f"{folder}/{number}", hook))
+    return results
+
+
+@case
+def counters_set_in_mid_run(folder: str) -> Any:
+    def jump(runner: Any) -> None:
+        if runner.train_loop._iter != 7:
+            runner.train_loop._iter, runner.train_loop._epoch = 7, 1
+
+    return [
+        traced(f"{folder}/a", At("after_val", jump, lambda one: one.iter == 12)),
+        traced(f"{folder}/b", At("after_train_iter", jump, at_iter(2)), **ITERATIONS),
+    ]
+
+
+@case
+def stopped_by_a_hook(folder: str) -> Any:
+    stop = lambda runner: setattr(runner.train_loop, "stop_training", True)  # noqa: E731
+    return both(f"{folder}/a", lambda: At("after_train_iter", stop, at_iter(7))), both(
+        f"{folder}/b", lambda: At("after_val_epoch", stop, lambda one: one.iter >= 4)
+    )
+
+
+@case
+def intervals_of_validation_changed(folder: str) -> Any:
+    def change(runner: Any) -> None:
+        runner.train_loop.dynamic_intervals[:] = [3]
+        runner.train_loop.val_begin = 3
+
+    return both(folder, lambda: At("before_train", change))
+
+
+# --------------------------------------------------------------------------- data
+
+
+@case
+def the_iterator_of_an_iteration_loop_swapped(folder: str) -> Any:
+    def swap(runner: Any) -> None:
+        loop = runner.train_loop
+        loop.dataloader = runner.build_dataloader(loader(12), seed=3)
+        loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
+
+    return traced(folder, At("before_train_iter", swap, at_iter(3)), **ITERATIONS)
+
+
+@case
+def the_loader_of_an_epoch_loop_swapped_within_an_epoch(folder: str) -> Any:
+    def swap(runner: Any) -> None:
+        runner.train_loop.dataloader = runner.build_dataloader(loader(12), seed=3)
+
+    return traced(folder, At("after_train_iter", swap, at_iter(2)))
+
+
+@case
+def the_dataset_of_a_loader_changed_while_its_workers_live(folder: str) -> Any:
+    def change(runner: Any) -> None:
+        data = runner.train_dataloader
+        data.dataset.form = "tuple"
+        data._DataLoader__initialized = False
+        data._iterator = None
+        data._DataLoader__initialized = True
+
+    data = loader(num_workers=1, persistent_workers=True)
+    return traced(folder, At("before_train_epoch", change, at_epoch(1)), train_dataloader=data)
+
+
+# --------------------------------------------------------------------------- parts replaced
+
+
+@case
+def the_training_loop_replaced_before_the_run(folder: str) -> Any:
+    def rebuild(runner: Any) -> None:
+        runner._train_loop = runner.build_train_loop({"by_epoch": True, "max_epochs": 2})
+
+    before = made(f"{folder}/a", Trace())
+    rebuild(before)
+    return [
+        (trained(before), before.hooks[-1].points),
+        traced(f"{folder}/b", At("before_run", rebuild)),
+    ]
+
+
+@case
+def the_training_loop_replaced_in_mid_run_ends_as_it_began(folder: str) -> Any:
+    def rebuild(runner: Any) -> None:
+        runner._train_loop = runner.build_train_loop({"by_epoch": True, "max_epochs": 5})
+
+    return traced(folder, At("after_train_iter", rebuild, at_iter(7)))
+
+
+@case
+def the_validation_loop_replaced_taken_away_or_brought(folder: str) -> Any:
+    def other(runner: Any) -> None:
+        runner._val_dataloader = loader(5, False)
+        runner._val_loop = runner.build_val_loop({"type": "ValLoop", "fp16": False})
+
+    def no_loop(runner: Any) -> None:
+        runner._val_loop = None
+
+    kept: list[Any] = []
+
+    def take(runner: Any) -> None:
+        kept.append(runner.val_loop)
+        runner._val_loop = None
+
+    def bring(runner: Any) -> None:
+        runner._val_loop = kept.pop()
+
+    return [
+        both(f"{folder}/a", lambda: At("after_train_iter", other, at_iter(3))),
+        both(f"{folder}/b", lambda: At("after_val", no_loop)),
+        both(
+            f"{folder}/c",
+            lambda: At("before_train", take),
+            lambda: At("before_train_iter", bring, at_iter(3)),
+        ),
+    ]
+
+
+@case
+def evaluators_replaced(folder: str) -> Any:
+    def replace(runner: Any) -> None:
+        meta = runner.val_evaluator.dataset_meta
+        runner.val_loop.evaluator = runner.build_evaluator(
+            [{"type": "MeanScore", "prefix": "a"}, {"type": "MeanScore", "prefix": "b"}]
+        )
+        runner.val_evaluator.dataset_meta = meta
+        runner.test_loop.evaluator = Evaluator({"type": "MeanScore", "prefix": "c"})
+
+    trace = Trace()
+    runner = made(folder, At("before_val", replace, at_epoch(2)), trace)
+    return trained(runner), runner.test(), trace.points
+
+
+@case
+def the_model_replaced_in_mid_run(folder: str) -> Any:
+    def replace(runner: Any) -> None:
+        torch.manual_seed(3)
+        runner.model = ToyModel()
+        runner.optim_wrapper.param_groups[0]["params"][:] = list(runner.model.parameters())
+
+    return both(folder, lambda: At("before_train_iter", replace, at_iter(3)))
+
+
+@case
+def the_optimizer_changed_or_replaced_in_mid_run(folder: str) -> Any:
+    def tune(runner: Any) -> None:
+        runner.optim_wrapper.param_groups[0]["betas"] = (0.5, 0.6)
+        runner.optim_wrapper.clip_grad_kwargs = {"max_norm": 0.1}
+        runner.optim_wrapper.clip_func = torch.nn.utils.clip_grad_norm_
+
+    def other_optimizer(runner: Any) -> None:
+        runner.optim_wrapper.optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.5)
+
+    def other_wrapper(runner: Any) -> None:
+        runner.optim_wrapper = OptimWrapper(torch.optim.SGD(runner.model.parameters(), lr=0.5))
+
+    def built_anew(runner: Any) -> None:
+        runner.optim_wrapper = runner.build_optim_wrapper(
+            {"optimizer": {"type": "SGD", "lr": 0.1}, "accumulative_counts": 2}
+        )
+        runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
+
+    return [
+        both(
+            f"{folder}/{change.__name__}",
+            lambda change=change: At("before_train_iter", change, at_iter(3)),
+        )
+        for change in (tune, other_optimizer, other_wrapper, built_anew)
+    ]
+
+
+@case
+def schedulers_replaced_in_mid_run(folder: str) -> Any:
+    def build(runner: Any) -> None:
+        runner.param_schedulers = runner.build_param_scheduler(
+            [{"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 9}]
+        )
+
+    def give(runner: Any) -> None:
+        runner.param_schedulers = [MultiStepLR(runner.optim_wrapper, [1, 2], by_epoch=True)]
+
+    def single(runner: Any) -> None:
+        runner.param_schedulers = runner._build_param_scheduler(
+            {"type": "LinearLR", "by_epoch": False}, runner.optim_wrapper
+        )
+
+    def none(runner: Any) -> None:
+        runner.param_schedulers = None
+
+    return [
+        both(
+            f"{folder}/{change.__name__}",
+            lambda change=change: At("before_train_iter", change, at_iter(3)),
+        )
+        for change in (build, give, single, none)
+    ]
+
+
+# --------------------------------------------------------------------------- runs within runs
+
+
+@case
+def validation_and_test_called_by_hooks(folder: str) -> Any:
+    noted: list[Any] = []
+    calls = {
+        "val_loop": lambda runner: noted.append(runner.val_loop.run()),
+        "test_loop": lambda runner: noted.append(runner.test_loop.run()),
+        "val": lambda runner: noted.append(runner.val()),
+        "test": lambda runner: noted.append(runner.test()),
+    }
+    results = []
+    for name, call in calls.items():
+        hooks = [
+            lambda call=call, point=point: At(point, call, lambda one: one.iter in (0, 3, 6, 8))
+            for point in ("before_train", "before_train_iter", "after_train_epoch", "after_train")
+        ]
+        results.append(both(f"{folder}/{name}", *hooks))
+    return results, noted
+
+
+@case
+def a_test_within_a_validation(folder: str) -> Any:
+    noted: list[Any] = []
+    test = lambda runner: noted.append(runner.test_loop.run())  # noqa: E731
+    return [
+        both(f"{folder}/{point}", lambda point=point: At(point, test))
+        for point in ("before_val", "after_val_epoch", "after_val")
+    ], noted
+
+
+@case
+def gradients_are_as_in_mmengine_where_loops_are_nested(folder: str) -> Any:
+    noted: list[bool] = []
+    look = lambda runner: noted.append(torch.is_grad_enabled())  # noqa: E731
+    points = ("before_val", "before_val_iter", "after_val_iter", "after_val_epoch", "after_val")
+    hooks = [At(point, look) for point in points]
+    run = At("before_train_iter", lambda runner: runner.val_loop.run(), at_iter(1))
+    return traced(folder, *hooks, run, train_cfg=ONE_EPOCH), noted
+
+
+@case
+def points_of_ones_own(folder: str) -> Any:
+    class Listener(Hook):
+        def __init__(self) -> None:
+            self.heard: list[Any] = []
+
+        def custom_point(self, runner: Any, word: str) -> None:
+            self.heard.append((word, runner.iter))
+
+    listener = Listener()
+    call = At("after_train_iter", lambda runner: runner.call_hook("custom_point", word="hello"))
+    runner = made(folder, listener, call, train_cfg=ONE_EPOCH)
+    runner.call_hook("custom_point", word="before")
+    runner.call_hook("no_such_point")
+    runner.train()
+    runner.call_hook("custom_point", word="after")
+    return listener.heard
+
+
+@case
+def checkpoints_saved_and_loaded_by_hooks(folder: str) -> Any:
+    def save(runner: Any) -> None:
+        runner.save_checkpoint(
+            runner.work_dir, f"by_hook_{runner.iter}.pth", meta={"own": 1}, by_epoch=False
+        )
+
+    def load(runner: Any) -> None:
+        runner.load_checkpoint(f"{runner.work_dir}/by_hook_3.pth")
+
+    results = both(
+        f"{folder}/a",
+        lambda: At("after_train_iter", save, at_iter(3)),
+        lambda: At("after_train_iter", load, at_iter(6)),
+    )
+    resumed = made(
+        f"{folder}/b", resume=True, load_from=f"{folder}/a/iterations/by_hook_3.pth", **ITERATIONS
+    )
+    return results, trained(resumed), resumed.iter
+
+
+@case
+def training_after_loading_by_hand(folder: str) -> Any:
+    made(f"{folder}/a", train_cfg=ONE_EPOCH, **SAVED).train()
+    runner = made(f"{folder}/b", load_from="is_not_read.pth")
+    runner.load_checkpoint(f"{folder}/a/epoch_1.pth")
+    return trained(runner), runner._has_loaded, runner._load_from, runner._resume
+
+
+@case
+def train_val_and_test_in_one_program_again_and_again(folder: str) -> Any:
+    trace = Trace()
+    runner = made(folder, trace, train_cfg=ONE_EPOCH)
+    metrics = [runner.val(), trained(runner), runner.val(), runner.test()]
+    runner.train_loop._max_epochs = 2
+    return [*metrics, trained(runner), runner.test(), runner.val()], trace.points
+
+
+@case
+def loops_run_by_hand_outside_a_run(folder: str) -> Any:
+    trace = Trace()
+    runner = made(folder, trace, train_cfg=ONE_EPOCH)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    first = runner.val_loop.run(), runner.test_loop.run()
+    model = runner.train_loop.run()
+    return first, model is runner.model, digest(model.state_dict()), trace.points
+
+
+# --------------------------------------------------------------------------- records
+
+
+@case
+def message_hub_visualizer_and_log_written_by_hooks(folder: str) -> Any:
+    def write(runner: Any) -> None:
+        hub = runner.message_hub
+        hub.update_scalar("train/mine", runner.iter * 0.5)
+        hub.update_info("note", {"iter": runner.iter})
+        noted.append([hub.get_info("iter"), hub.get_info("max_iters"), hub.get_info("epoch")])
+        if runner.iter > 1:
+            noted.append(hub.get_scalar("train/loss").current().hex())
+            noted.append(hub.get_scalar("train/mine").mean())
+        runner.visualizer.add_scalar("own", runner.iter, step=runner.iter)
+        runner.visualizer.add_scalars({"two": 2, "three": 3}, step=runner.iter)
+
+    noted: list[Any] = []
+    log = {"type": "LoggerHook", "interval": 2}
+    runner = made(
+        folder,
+        At("after_train_iter", write),
+        train_cfg=ONE_EPOCH,
+        default_hooks={"logger": log, **NO_CHECKPOINTS},
+    )
+    weights = trained(runner)
+    (file,) = Path(folder).rglob("scalars.json")
+    import json
+
+    skipped = ("time", "data_time", "memory")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = [{k: v for k, v in line.items() if k not in skipped} for line in lines]
+    return weights, noted, lines, runner.message_hub.get_info("note")
+
+
+# --------------------------------------------------------------------------- loops of one's own
+
+
+class _Noting:
+    """Notes which method of a loop of one's own was called."""
+
+    def note(self, name: str) -> None:
+        self.runner.message_hub.update_info("called", [*self.called, name])  # type: ignore[attr-defined]
+
+    @property
+    def called(self) -> list[str]:
+        return self.runner.message_hub.get_info("called") or []  # type: ignore[attr-defined, no-any-return]
+
+
+def own(name: str, base: Any, *methods: str, stage: str = "train") -> str:
+    """Register a loop class that overrides the methods, noting each call, and return its name."""
+
+    def overriding(method: str) -> Any:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            self.note(method)
+            return getattr(super(kind, self), method)(*args, **kwargs)
+
+        return call
+
+    kind = type(name, (_Noting, base), {method: overriding(method) for method in methods})
+    LOOPS.register_module(module=kind, force=True)
+    return name
+
+
+EPOCHS = {"max_epochs": 3, "val_interval": 2}
+STEPS = {"max_iters": 8, "val_interval": 3, "dynamic_intervals": [(5, 1)]}
+
+
+def ran(folder: str, **changes: Any) -> Any:
+    trace = Trace()
+    runner = made(folder, trace, **changes)
+    weights = trained(runner)
+    called = runner.message_hub.get_info("called")
+    return trace.points, weights, runner.iter, called, runner.val(), runner.test()
+
+
+@case
+def training_loops_that_override_one_method_or_all(folder: str) -> Any:
+    results = []
+    kinds = [
+        (EpochBasedTrainLoop, EPOCHS, ("run", "run_epoch", "run_iter"), {}),
+        (IterBasedTrainLoop, STEPS, ("run", "run_iter"), ITERATIONS),
+    ]
+    for base, settings, methods, rest in kinds:
+        for chosen in (
+            (),
+            *((one,) for one in methods),
+            ("_decide_current_val_interval",),
+            methods,
+        ):
+            name = own(f"{base.__name__}{''.join(chosen)}Own", base, *chosen)
+            section = {"type": name, **settings}
+            results.append(ran(f"{folder}/{name}", **{**rest, "train_cfg": section}))
+    return results
+
+
+@case
+def training_loops_of_ones_own_stop_resume_and_lengthen(folder: str) -> Any:
+    results = []
+    for base, settings, rest in (
+        (EpochBasedTrainLoop, EPOCHS, SAVED),
+        (IterBasedTrainLoop, STEPS, SAVED_ITERATIONS),
+    ):
+        for method in ("run", "run_iter"):
+            name = own(f"{base.__name__}{method}Again", base, method)
+            changes = {**rest, "train_cfg": {"type": name, **settings}}
+            stop = At(
+                "after_train_iter",
+                lambda one: setattr(one.train_loop, "stop_training", True),
+                at_iter(7),
+            )
+            results.append(traced(f"{folder}/{name}", stop, **changes))
+            results.append(traced(f"{folder}/{name}", resume=True, **changes))
+            runner = made(f"{folder}/{name}2", **changes)
+            runner.train()
+            epochs = base is EpochBasedTrainLoop
+            runner.train_loop._max_epochs = 4 if epochs else 1
+            runner.train_loop._max_iters = 24 if epochs else 10
+            results.append((trained(runner), runner.iter, runner.epoch))
+    return results
+
+
+@LOOPS.register_module()
+class GanLikeLoop(BaseLoop):
+    """Shares no code with MMEngine's loops; reads its data backwards."""
+
+    def __init__(self, runner: Any, dataloader: Any, passes: int) -> None:
+        super().__init__(runner, dataloader)
+        self.passes = self._max_epochs = passes
+        self._epoch = self._iter = 0
+        self.max_iters = passes * len(self.dataloader)
+        self.max_epochs = passes
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        return self._iter
+
+    def run(self) -> Any:
+        self.runner.call_hook("before_train")
+        while self._epoch < self.passes:
+            self.runner.call_hook("before_train_epoch")
+            self.runner.model.train()
+            for idx, batch in enumerate(reversed(list(self.dataloader))):
+                self.runner.call_hook("before_train_iter", batch_idx=idx, data_batch=batch)
+                outputs = self.runner.model.train_step(batch, self.runner.optim_wrapper)
+                self.runner.call_hook(
+                    "after_train_iter", batch_idx=idx, data_batch=batch, outputs=outputs
+                )
+                self._iter += 1
+            self.runner.call_hook("after_train_epoch")
+            self._epoch += 1
+            self.runner.val_loop.run()
+        self.runner.call_hook("after_train")
+        return "what it likes"
+
+
+@case
+def a_training_loop_that_is_nothing_but_a_base_loop(folder: str) -> Any:
+    trace = Trace()
+    runner = made(folder, trace, train_cfg={"type": "GanLikeLoop", "passes": 2})
+    returned = runner.train()
+    return returned, trace.points, digest(runner.model.state_dict()), runner.max_epochs
+
+
+@LOOPS.register_module()
+class MultiValLoop(BaseLoop):
+    """Validates on several loaders with one evaluator each, as generative libraries do."""
+
+    def __init__(self, runner: Any, dataloader: Any, evaluator: Any, extra: Any) -> None:
+        super().__init__(runner, dataloader)
+        rest = [runner.build_dataloader(one, seed=runner.seed) for one in extra]
+        self.dataloaders = [self.dataloader, *rest]
+        self.evaluators = [runner.build_evaluator(evaluator) for _ in self.dataloaders]
+        self.evaluator = self.evaluators[0]
+        self.total_length = sum(map(len, self.dataloaders))
+
+    def run(self) -> dict[str, float]:
+        self.runner.call_hook("before_val")
+        self.runner.call_hook("before_val_epoch")
+        self.runner.model.eval()
+        metrics: dict[str, float] = {}
+        count = 0
+        for number, (data, evaluator) in enumerate(
+            zip(self.dataloaders, self.evaluators, strict=True)
+        ):
+            for batch in data:
+                self.run_iter(count, batch, evaluator)
+                count += 1
+            found = evaluator.evaluate(len(data.dataset))
+            metrics |= {f"{number}/{key}": value for key, value in found.items()}
+        self.runner.call_hook("after_val_epoch", metrics=metrics)
+        self.runner.call_hook("after_val")
+        return metrics
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, batch: Any, evaluator: Any) -> None:
+        self.runner.call_hook("before_val_iter", batch_idx=idx, data_batch=batch)
+        outputs = self.runner.model.val_step(batch)
+        evaluator.process(data_samples=outputs, data_batch=batch)
+        self.runner.call_hook("after_val_iter", batch_idx=idx, data_batch=batch, outputs=outputs)
+
+
+@case
+def a_validation_loop_with_several_loaders(folder: str) -> Any:
+    section = {"type": "MultiValLoop", "extra": [loader(5, False), loader(7, True)]}
+    noted: list[int] = []
+    look = lambda: At("before_val_iter", lambda one: noted.append(one.val_loop.total_length))  # noqa: E731
+    results = both(folder, look, val_cfg=section)
+    runner = made(f"{folder}/alone", val_cfg=section)
+    return results, noted, runner.val()
+
+
+@case
+def validation_and_test_loops_that_override_one_method_or_all(folder: str) -> Any:
+    results = []
+    for chosen in (("run",), ("run_iter",), ("run", "run_iter")):
+        names = [
+            own(f"{base.__name__}{''.join(chosen)}Own", base, *chosen)
+            for base in (ValLoop, TestLoop)
+        ]
+        sections = {"val_cfg": {"type": names[0]}, "test_cfg": {"type": names[1]}}
+        results.append(ran(f"{folder}/{names[0]}", **sections))
+        results.append(ran(f"{folder}/{names[0]}i", **{**ITERATIONS, **sections}))
+    return results
+
+
+@LOOPS.register_module()
+class TwoModelsValLoop(ValLoop):
+    """Validates the model's two halves under prefixed names, as semi-supervised detectors do."""
+
+    def run(self) -> dict[str, float]:
+        self.runner.call_hook("before_val")
+        multi: dict[str, float] = {}
+        for scale in (1.0, 0.5):
+            self.runner.call_hook("before_val_epoch")
+            self.runner.model.eval()
+            with torch.no_grad():
+                self.runner.model.head.bias.mul_(scale)
+            for idx, batch in enumerate(self.dataloader):
+                self.run_iter(idx, batch)
+            metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+            multi |= {f"{scale}/{key}": value for key, value in metrics.items()}
+        self.runner.call_hook("after_val_epoch", metrics=multi)
+        self.runner.call_hook("after_val")
+        return multi
+
+
+@case
+def a_validation_loop_that_runs_twice_over_the_data(folder: str) -> Any:
+    checkpoint = {"type": "CheckpointHook", "save_best": "0.5/score", "rule": "greater"}
+    results = traced(
+        folder, val_cfg={"type": "TwoModelsValLoop"}, default_hooks={"checkpoint": checkpoint}
+    )
+    return results, sorted(path.name for path in Path(folder).glob("*.pth"))
+
+
+@case
+def a_test_loop_that_returns_no_metrics(folder: str) -> Any:
+    @LOOPS.register_module(force=True)
+    class DumpLoop(TestLoop):
+        def run(self) -> None:  # type: ignore[override]
+            self.runner.call_hook("before_test")
+            for batch in self.dataloader:
+                with torch.no_grad():
+                    self.runner.model.test_step(batch)
+            self.runner.call_hook("after_test")
+
+    trace = Trace()
+    runner = made(folder, trace, test_cfg={"type": "DumpLoop"})
+    return runner.test(), trace.points
+
+
+@case
+def an_abstract_loop_cannot_be_made(folder: str) -> Any:
+    runner = made(folder)
+    data = runner.build_dataloader(loader(), seed=1)
+
+    class Empty(BaseLoop):
+        pass
+
+    return errors(lambda: BaseLoop(runner, data), lambda: Empty(runner, data), kinds=(TypeError,))
+
+
+if __name__ == "__main__":
+    assert issubclass(ToyModel, BaseModel)
+    assert Runner is not None
+    assert config is not None
+    runner_cases.main()
