@@ -129,7 +129,7 @@ def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
     table = plain_table(
         "name", "#elements or shape", title=f"parameter count of {type(model).__name__}"
     )
-    table.add_row("model", _short(count.pop("")))
+    table.add_row("model", _short(count.pop("", 0)))
     _add_rows(table, count, shapes, 0, max_depth, "")
     return as_text(table)
 

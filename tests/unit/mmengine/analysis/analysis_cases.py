@@ -84,7 +84,11 @@ def models():
         "products": Model(products, linear=nn.Linear(8, 3)),
         "attention": Model(attention, attention=nn.MultiheadAttention(4, 2, batch_first=True)),
         "resampling": Model(
-            resampling, pool=nn.AdaptiveAvgPool2d(2), drop=nn.Dropout(), nothing=nn.Identity()
+            resampling,
+            pool=nn.AdaptiveAvgPool2d(2),
+            drop=nn.Dropout(),
+            nothing=nn.Identity(),
+            spare=nn.Linear(1, 1),
         ),
         "shared": Model(
             shared, first=same, second=same, holder=nn.ModuleList([same]), unused=nn.Linear(2, 2)

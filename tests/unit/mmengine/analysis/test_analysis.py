@@ -153,7 +153,8 @@ def test_the_model_is_left_as_it_was() -> None:
 
     model = Keeper()
     FlopAnalyzer(model, torch.ones(1, 2)).total()
-    assert not model._forward_hooks and not model.linear._forward_pre_hooks
+    assert not model._forward_hooks
+    assert not model.linear._forward_pre_hooks
     model.linear(model.kept).sum().backward()  # a tensor of inference mode would raise
     assert torch.backends.mha.get_fastpath_enabled()
 
