@@ -85,7 +85,8 @@ class Visualizer(Canvas, ManagerMixin):
             backend = cfg
         if _lacks_folder(backend):
             warnings.warn(
-                f"{type(backend).__name__} is left out: it needs a folder. Hint: set save_dir."
+                # mmpose filters the warning by these words.
+                f"{type(backend).__name__} is left out, please provide the `save_dir` argument."
             )
             return
         name = name or type(backend).__name__
