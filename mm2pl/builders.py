@@ -10,11 +10,12 @@ from torch import nn
 
 from mm2pl import distributed
 from mm2pl.data import build_dataloader
-from mm2pl.errors import ConfigRuntimeError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigAssertionError, ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
+from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
 from mm2pl.mmengine.registry.errors import at_key, record
 from mm2pl.mmengine.runner.base_loop import BaseLoop
@@ -118,10 +119,51 @@ class RunnerBuilders:
 
     def build_param_scheduler(self: Any, scheduler: Any) -> Any:
         """Return the schedulers in a list, or in a dict of lists by optimizer."""
+        return make_schedulers(scheduler, self.optim_wrapper, self._scheduler_defaults())
+
+    def _build_param_scheduler(
+        self: Any, scheduler: Any, optim_wrapper: OptimWrapper
+    ) -> list[_ParamScheduler]:
+        """Return the schedulers of one optimizer in a list."""
+        built: list[_ParamScheduler] = make_schedulers(
+            scheduler, optim_wrapper, self._scheduler_defaults()
+        )  # type: ignore[assignment]
+        return built
+
+    def _scheduler_defaults(self: Any) -> dict[str, int]:
         defaults = {"epoch_length": len(self.train_dataloader)}
         if isinstance(self._train_loop, BaseLoop):
             defaults |= {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
-        return make_schedulers(scheduler, self.optim_wrapper, defaults)
+        return defaults
+
+    def _check_scheduler_cfg(self, param_scheduler: Any) -> None:
+        """Refuse what cannot be a ``param_scheduler``.
+
+        Raises:
+            AssertionError: An entry of the list or dict is wrong.
+            TypeError: It is no scheduler, dict or list.
+        """
+        if param_scheduler is None or isinstance(param_scheduler, _ParamScheduler):
+            return
+        listed = isinstance(param_scheduler, (list, tuple))
+        if not listed and not isinstance(param_scheduler, Mapping):
+            raise ConfigTypeError(
+                f"must be a scheduler, a dict or a list, got {param_scheduler!r}",
+                key_path="param_scheduler",
+            )
+        if listed and not any(isinstance(one, _ParamScheduler) for one in param_scheduler):
+            wrong = [one for one in param_scheduler if "type" not in one]
+        elif not listed and "type" not in param_scheduler:
+            kinds = (Mapping, list, tuple, _ParamScheduler)
+            wrong = [one for one in param_scheduler.values() if not isinstance(one, kinds)]
+        else:
+            wrong = []
+        if wrong:
+            raise ConfigAssertionError(
+                f"{wrong[0]!r} describes no scheduler",
+                key_path="param_scheduler",
+                hint="for example dict(type='MultiStepLR', milestones=[8, 11])",
+            )
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         """Return the evaluator of a metric, a list of metrics, or ``dict(metrics=...)``."""

@@ -143,7 +143,17 @@ def bind_to_lightning(
     """
     steps = {id(one.optimizer): one.step for one in optimizers}
     for one in wrappers_of(wrapper):
-        one.bind(backward=backward, step=steps[id(one.optimizer)])
+        one.bind(backward=backward, step=_step_of(one, steps[id(one.optimizer)]))
+
+
+def _step_of(wrapper: OptimWrapper, bound_step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a step through Lightning, or a plain one once a hook has replaced the optimizer."""
+    bound = wrapper.optimizer
+
+    def step(**kwargs: Any) -> None:
+        (bound_step if wrapper.optimizer is bound else wrapper.optimizer.step)(**kwargs)
+
+    return step
 
 
 def unbind(wrapper: Any) -> None:

@@ -7,7 +7,7 @@ import inspect
 import os
 import os.path as osp
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,8 +26,9 @@ from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import broadcast, get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
-from mm2pl.mmengine.registry import HOOKS, RUNNERS, DefaultScope
+from mm2pl.mmengine.registry import RUNNERS, DefaultScope
 from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
@@ -35,16 +36,16 @@ from mm2pl.optim import scale_learning_rates
 from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
+from mm2pl.runner_hooks import RunnerHooks
 from mm2pl.runner_views import RunnerViews
 from mm2pl.trainer import make_trainer
 from mm2pl.translate import translate
-from mm2pl.translate.hooks import with_defaults
 
 __all__ = ["Runner"]
 
 
 @RUNNERS.register_module()
-class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
+class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     """Trains, validates and tests by a config, on Lightning's Trainer.
 
     The arguments are MMEngine's and stand in a config under the same names; each may be a config
@@ -195,19 +196,22 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         runtime = self.plan.runtime
         check_launcher(runtime.launcher)
         with at_key("env_cfg"):
-            environment.set_up_process(runtime.env, runtime.launcher)
-        self._rank, self._world_size = get_dist_info()
-        self._timestamp = environment.make_timestamp()
+            self.setup_env(runtime.env)
         self._randomness_cfg = dict(runtime.randomness)
         with at_key("randomness"):
             self.set_randomness(**self._randomness_cfg)
-        stem = osp.splitext(osp.basename(self.cfg.filename))[0] if self.cfg.filename else None
-        name = runtime.experiment_name or stem
+        name = runtime.experiment_name or _stem(self.cfg.filename)
         self._experiment_name = environment.unused_name(
             f"{name}_{self._timestamp}" if name else self._timestamp
         )
         self._log_dir = osp.join(self._work_dir, self._timestamp)
         _make_folder(self._log_dir)
+
+    def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
+        """Apply ``env_cfg`` to this process, join the other processes, and take the time."""
+        environment.set_up_process(env_cfg, self._launcher)
+        self._rank, self._world_size = get_dist_info()
+        self._timestamp = environment.make_timestamp()
 
     def _set_up_records(self) -> None:
         """Make everything that is written to: scope, log, message hub, visualizer."""
@@ -219,14 +223,15 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             )
         self.log_processor = self.build_log_processor(runtime.log_processor or {})
         self.logger = self.build_logger(log_level=runtime.log_level)
-        self._log_environment()
+        self._log_env(dict(runtime.env))
         self.message_hub = self.build_message_hub()
         self.visualizer = self.build_visualizer(runtime.visualizer)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
 
-    def _log_environment(self) -> None:
-        env = {**self.plan.runtime.env, **self._randomness_cfg}
+    def _log_env(self, env_cfg: Mapping[str, Any]) -> None:
+        """Write the system's and the run's settings, and the config, to the log."""
+        env = {**env_cfg, **self._randomness_cfg}
         settings = {
             "seed": self._seed,
             "Distributed launcher": self._launcher,
@@ -332,18 +337,30 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
             self._val_loop = self.build_val_loop(self._val_loop)
         self.call_hook("before_run")
         self._init_model_weights()
+        self._checkpoint_activations()
+        self.load_or_resume()
+        self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+        self._tell_epochs()
+        self._maybe_compile("train_step")
+
+    def _checkpoint_activations(self) -> None:
         modules = self.plan.runtime.activation_checkpointing
         if modules is not None:
             self.logger.info(
                 f'Enabling the "activation_checkpointing" feature for sub-modules: {modules}'
             )
             turn_on_activation_checkpointing(self.bare_model, modules)
-        self.load_or_resume()
-        self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+        modules = self.plan.runtime.efficient_conv_bn_eval
+        if modules is not None:
+            self.logger.info(
+                f'Enabling the "efficient_conv_bn_eval" feature for sub-modules: {modules}'
+            )
+            turn_on_efficient_conv_bn_eval(self.bare_model, modules)
+
+    def _tell_epochs(self) -> None:
         by_epoch = driver_of(self._train_loop) is not Driver.ITSELF and self._train_loop.by_epoch
         epochs = (self.epoch, self.max_epochs) if by_epoch else (0, 1)
         _lightning.set_epochs(self.trainer, *epochs)
-        self._maybe_compile("train_step")
 
     def _check_model(self, *methods: str) -> None:
         for method in methods:
@@ -405,57 +422,6 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerViews):
         )
         scale_learning_rates(optim_wrapper, ratio)
 
-    # Hooks
-
-    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call a point on all hooks that have it, by priority."""
-        self._hook_collection.call(fn_name, **kwargs)
-
-    def register_hook(self, hook: Hook | dict[str, Any], priority: str | int | None = None) -> None:
-        """Add a hook, behind those of the same priority.
-
-        Args:
-            hook: A hook or its config, which may hold ``priority``.
-            priority: Wins over the config's and the class's own.
-        """
-        given = priority
-        if isinstance(hook, Mapping):
-            cfg = dict(hook)
-            configured = cfg.pop("priority", None)
-            given = configured if given is None else given
-            hook = HOOKS.build(cfg)
-        if not isinstance(hook, Hook):
-            raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
-        if given is not None:
-            hook.priority = given
-        self._hook_collection.add(hook)
-
-    def register_hooks(
-        self,
-        default_hooks: dict[str, Any] | None = None,
-        custom_hooks: Sequence[Hook | dict[str, Any]] | None = None,
-    ) -> None:
-        """Add the default hooks, changed as ``default_hooks`` says, and then the others."""
-        self.register_default_hooks(default_hooks)
-        self.register_custom_hooks(custom_hooks or ())
-
-    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Add the default hooks; ``hooks`` replaces them by name, adds, or with None leaves out."""
-        self._register({f"default_hooks.{name}": hook for name, hook in with_defaults(hooks)})
-
-    def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
-        """Add several hooks."""
-        self._register({f"custom_hooks[{index}]": hook for index, hook in enumerate(hooks)})
-
-    def _register(self, hooks: Mapping[str, Any]) -> None:
-        for path, hook in hooks.items():
-            with at_key(path):
-                self.register_hook(hook)
-
-    def get_hooks_info(self) -> str:
-        """Return the table of points and the hooks that run there, in order."""
-        return self._hook_collection.table()
-
     def dump_config(self) -> None:
         """Copy the config into ``work_dir``."""
         if is_main_process():
@@ -474,6 +440,10 @@ def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in arguments.items() if value is not None}
     given["default_scope"] = arguments["default_scope"]
     return rest | given
+
+
+def _stem(filename: str | None) -> str | None:
+    return osp.splitext(osp.basename(filename))[0] if filename else None
 
 
 def _make_folder(path: str) -> None:

@@ -7,7 +7,10 @@ Run as ``python runner_live_cases.py ours|mmengine FOLDER``, like runner_cases, 
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ CASES.clear()
 assert sys.argv[1] in ("ours", "mmengine")
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -98,6 +102,122 @@ def at_iter(count: int) -> Any:
 
 def at_epoch(count: int) -> Any:
     return lambda runner: runner.epoch == count
+
+
+# --------------------------------------------------------------------------- attributes
+
+# All that MMEngine's Runner has, or that its code, hooks or libraries read from it.
+ATTRIBUTES = """
+_deterministic _distributed _experiment_name _has_loaded _launcher _load_from _model_name _rank
+_randomness_cfg _resume _seed _test_dataloader _test_evaluator _test_loop _timestamp
+_train_dataloader _train_loop _val_dataloader _val_evaluator _val_loop _work_dir _world_size
+_log_dir _hooks auto_scale_lr cfg default_scope deterministic distributed epoch experiment_name
+hooks iter launcher log_dir log_processor logger max_epochs max_iters message_hub model model_name
+optim_wrapper param_schedulers rank seed test_dataloader test_evaluator test_loop timestamp
+train_dataloader train_loop val_begin val_dataloader val_evaluator val_interval val_loop visualizer
+work_dir world_size
+"""
+
+
+def shown(value: Any, folder: str) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"\d{8}_\d{6}", "TIME", value.replace(folder, "FOLDER"))
+    if isinstance(value, dict) and type(value) in (dict, ConfigDict):
+        return {key: shown(one, folder) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [shown(one, folder) for one in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return type(value).__name__
+
+
+def snapshot(runner: Any, folder: str) -> dict[str, Any]:
+    found = {}
+    for name in ATTRIBUTES.split():
+        try:
+            value = getattr(runner, name)
+            built = name.endswith("_loop") and not isinstance(value, Mapping)
+            # mm2pl fills in the type of a loop before it is built, MMEngine while it is.
+            found[name] = shown(value, folder) if built or name[-5:] != "_loop" else "a dict"
+        except AttributeError as error:
+            found[name] = f"AttributeError: {str(error)[:30]}"
+    return found
+
+
+class Snapshots(Hook):
+    """Takes one at every point, the first and last time."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.taken: dict[str, Any] = {}
+        for point in Hook.stages:
+            setattr(self, point, partial(self.take, point))
+
+    def take(self, point: str, runner: Any, **_: Any) -> None:
+        found = snapshot(runner, self.folder)
+        self.taken.setdefault(f"first {point}", found)
+        self.taken[f"last {point}"] = found
+
+
+@case
+def every_attribute_at_every_point(folder: str) -> Any:
+    results = []
+    for name, changes in (("epochs", {}), ("iterations", ITERATIONS)):
+        hook = Snapshots(folder)
+        runner = made(f"{folder}/{name}", hook, auto_scale_lr={"base_batch_size": 4}, **changes)
+        runner.train()
+        hook.take("after training", runner)
+        runner.val()
+        runner.test()
+        hook.take("after all", runner)
+        results.append(hook.taken)
+    return results
+
+
+@case
+def every_attribute_of_a_runner_that_only_tests(folder: str) -> Any:
+    none = {f"{name}_{key}": None for name in ("train", "val") for key in ("dataloader", "cfg")}
+    none |= {"optim_wrapper": None, "param_scheduler": None, "val_evaluator": None}
+    hook = Snapshots(folder)
+    runner = made(folder, hook, **none)
+    runner.test()
+    return hook.taken
+
+
+@case
+def attributes_that_may_be_assigned(folder: str) -> Any:
+    runner = made(folder, train_cfg=ONE_EPOCH)
+    results: dict[str, Any] = {}
+    for name in ATTRIBUTES.split():
+        before = vars(runner).get(name)
+        results[name] = errors(
+            lambda name=name: setattr(runner, name, None), kinds=(AttributeError,)
+        )
+        if name in vars(runner):
+            setattr(runner, name, before)
+    return {name: value for name, value in results.items() if name != "model"}
+
+
+@case
+def the_set_up_done_again_by_hand(folder: str) -> Any:
+    runner = made(folder)
+    runner.setup_env({"cudnn_benchmark": False, "mp_cfg": {"opencv_num_threads": 1}})
+    runner.set_randomness(5, deterministic=False)
+    runner._log_env({"cudnn_benchmark": False})
+    schedulers: tuple[Any, ...] = (
+        None,
+        {"type": "LinearLR"},
+        [{"type": "LinearLR"}],
+        {"a": {"type": "LinearLR"}, "b": [{"type": "LinearLR"}]},
+        [],
+        [{"milestones": [1]}],
+        {"a": 3},
+        3,
+        "LinearLR",
+    )
+    kinds = (AssertionError, TypeError)
+    checks = [lambda one=one: runner._check_scheduler_cfg(one) for one in schedulers]
+    return runner.seed, runner.rank, runner.world_size, errors(*checks, kinds=kinds)
 
 
 # --------------------------------------------------------------------------- the end of a run
@@ -298,8 +418,7 @@ def the_model_replaced_in_mid_run(folder: str) -> Any:
 def the_optimizer_changed_or_replaced_in_mid_run(folder: str) -> Any:
     def tune(runner: Any) -> None:
         runner.optim_wrapper.param_groups[0]["betas"] = (0.5, 0.6)
-        runner.optim_wrapper.clip_grad_kwargs = {"max_norm": 0.1}
-        runner.optim_wrapper.clip_func = torch.nn.utils.clip_grad_norm_
+        runner.optim_wrapper.clip_grad_kwargs["max_norm"] = 0.01
 
     def other_optimizer(runner: Any) -> None:
         runner.optim_wrapper.optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.5)
@@ -313,10 +432,12 @@ def the_optimizer_changed_or_replaced_in_mid_run(folder: str) -> Any:
         )
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
 
+    clipping = {"optimizer": {"type": "Adam", "lr": 0.01}, "clip_grad": {"max_norm": 1.0}}
     return [
         both(
             f"{folder}/{change.__name__}",
             lambda change=change: At("before_train_iter", change, at_iter(3)),
+            optim_wrapper=clipping,
         )
         for change in (tune, other_optimizer, other_wrapper, built_anew)
     ]
@@ -451,7 +572,12 @@ def train_val_and_test_in_one_program_again_and_again(folder: str) -> Any:
 @case
 def loops_run_by_hand_outside_a_run(folder: str) -> Any:
     trace = Trace()
-    runner = made(folder, trace, train_cfg=ONE_EPOCH)
+    runner = made(
+        folder,
+        trace,
+        train_cfg=ONE_EPOCH,
+        default_hooks={"logger": None, "runtime_info": None, **NO_CHECKPOINTS},
+    )
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     first = runner.val_loop.run(), runner.test_loop.run()
@@ -724,6 +850,7 @@ def a_test_loop_that_returns_no_metrics(folder: str) -> Any:
     class DumpLoop(TestLoop):
         def run(self) -> None:  # type: ignore[override]
             self.runner.call_hook("before_test")
+            self.runner.model.eval()
             for batch in self.dataloader:
                 with torch.no_grad():
                     self.runner.model.test_step(batch)

@@ -1,0 +1,68 @@
+"""The runner's hooks: registered, called and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mm2pl.callbacks import HookCollection
+from mm2pl.errors import ConfigTypeError
+from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.registry import HOOKS
+from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.translate.hooks import with_defaults
+
+
+class RunnerHooks:
+    """The runner's methods around hooks."""
+
+    _hook_collection: HookCollection
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call a point on all hooks that have it, by priority."""
+        self._hook_collection.call(fn_name, **kwargs)
+
+    def register_hook(self, hook: Hook | dict[str, Any], priority: str | int | None = None) -> None:
+        """Add a hook, behind those of the same priority.
+
+        Args:
+            hook: A hook or its config, which may hold ``priority``.
+            priority: Wins over the config's and the class's own.
+        """
+        given = priority
+        if isinstance(hook, Mapping):
+            cfg = dict(hook)
+            configured = cfg.pop("priority", None)
+            given = configured if given is None else given
+            hook = HOOKS.build(cfg)
+        if not isinstance(hook, Hook):
+            raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
+        if given is not None:
+            hook.priority = given
+        self._hook_collection.add(hook)
+
+    def register_hooks(
+        self,
+        default_hooks: dict[str, Any] | None = None,
+        custom_hooks: Sequence[Hook | dict[str, Any]] | None = None,
+    ) -> None:
+        """Add the default hooks, changed as ``default_hooks`` says, and then the others."""
+        self.register_default_hooks(default_hooks)
+        self.register_custom_hooks(custom_hooks or ())
+
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Add the default hooks; ``hooks`` replaces them by name, adds, or with None leaves out."""
+        self._register({f"default_hooks.{name}": hook for name, hook in with_defaults(hooks)})
+
+    def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
+        """Add several hooks."""
+        self._register({f"custom_hooks[{index}]": hook for index, hook in enumerate(hooks)})
+
+    def _register(self, hooks: Mapping[str, Any]) -> None:
+        for path, hook in hooks.items():
+            with at_key(path):
+                self.register_hook(hook)
+
+    def get_hooks_info(self) -> str:
+        """Return the table of points and the hooks that run there, in order."""
+        return self._hook_collection.table()
