@@ -167,8 +167,8 @@ def mmdet(folder: str) -> Cases:
 
 
 def mmpose(folder: str) -> Cases:
-    # Left out: keypoints on OpenCV, for which mmpose makes an array a number (NumPy 2.4 refuses), and
-    # poses in space, for which it asks the canvas for RGB (matplotlib 3.10 no longer has it).
+    # Left out: keypoints on OpenCV, for which mmpose makes an array a number (NumPy 2.4 refuses),
+    # and poses in space, for which it asks the canvas for RGB (gone from matplotlib 3.10).
     from mmengine.structures import InstanceData, PixelData
     from mmpose.structures import PoseDataSample
     from mmpose.visualization import PoseLocalVisualizer

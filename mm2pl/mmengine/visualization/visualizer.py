@@ -28,6 +28,7 @@ _figure = Package("matplotlib.figure")
 _pyplot = Package("matplotlib.pyplot")
 
 BackendCfg = dict[str, Any] | BaseVisBackend
+VisBackendsType = Sequence[BackendCfg] | BackendCfg | None
 _FRAMELESS = {"frameon": False}
 
 
@@ -59,7 +60,7 @@ class Visualizer(Canvas, ManagerMixin):
         self,
         name: str = "visualizer",
         image: Image | None = None,
-        vis_backends: Sequence[BackendCfg] | BackendCfg | None = None,
+        vis_backends: VisBackendsType = None,
         save_dir: str | None = None,
         fig_save_cfg: dict[str, Any] = _FRAMELESS,
         fig_show_cfg: dict[str, Any] = _FRAMELESS,
@@ -253,7 +254,7 @@ class Visualizer(Canvas, ManagerMixin):
         return instance
 
 
-def _as_list(vis_backends: Sequence[BackendCfg] | BackendCfg | None) -> Sequence[BackendCfg]:
+def _as_list(vis_backends: VisBackendsType) -> Sequence[BackendCfg]:
     if vis_backends is None:
         return []
     if isinstance(vis_backends, (dict, BaseVisBackend)):

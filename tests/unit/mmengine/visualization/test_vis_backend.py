@@ -109,7 +109,8 @@ def events(package: str, folder: str) -> Any:
     backend.add_scalar("a", 0.5, 1)
     backend.add_scalar("a", np.float32(1.5), 2)
     backend.add_scalars({"b": torch.tensor(2.5), "c/d": np.array([3.5])}, 3, "unused.json")
-    backend.add_image("image", np.zeros((4, 5, 3), np.uint8), 3)
+    backend.add_image("image", np.arange(60, dtype=np.uint8).reshape(4, 5, 3) * 4, 3)
+    backend.add_image("rgba", np.arange(80, dtype=np.uint8).reshape(4, 5, 4))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         backend.add_scalar("text", "x")
@@ -129,7 +130,10 @@ def events(package: str, folder: str) -> Any:
         early,
         [name.rsplit(".", 5)[0][:19] for name in os.listdir(os.path.join(folder, "vis_data"))],
         {tag: [(e.step, e.value) for e in read.Scalars(tag)] for tag in tags["scalars"]},
-        {tag: [(e.step, e.width, e.height) for e in read.Images(tag)] for tag in tags["images"]},
+        {
+            tag: [(e.step, e.encoded_image_string.hex()) for e in read.Images(tag)]
+            for tag in tags["images"]
+        },
         len([one for one in caught if one.category is UserWarning]),
         refused,
         writer,
