@@ -93,6 +93,18 @@ _AVAILABLE = {
 }
 
 
+# MMEngine's constants, worked out when they are asked for.
+_CONSTANTS = {f"IS_{name.upper()}_AVAILABLE": name for name in ("npu", "mlu", "dipu", "musa")}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DEVICE":
+        return get_device()
+    if name in _CONSTANTS:
+        return _AVAILABLE[_CONSTANTS[name]]()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def get_device() -> str:
     """Return the type of device to use: npu, cuda, mlu, mps, dipu, musa or else cpu."""
     return next((name for name, available in _AVAILABLE.items() if available()), "cpu")

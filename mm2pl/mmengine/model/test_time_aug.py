@@ -5,11 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from torch import nn
 
 from mm2pl.errors import ConfigTypeError, ModelAssertionError, ModelError
 from mm2pl.mmengine.model.base_model import BaseModel
 from mm2pl.mmengine.registry import MODELS
+from mm2pl.mmengine.structures import BaseDataElement
+
+# One entry an augmentation, each a batch.
+EnhancedBatchInputs = list[torch.Tensor | list[torch.Tensor]]
+EnhancedBatchDataSamples = list[list[BaseDataElement]]
+DATA_BATCH = (
+    dict[str, EnhancedBatchInputs | EnhancedBatchDataSamples] | tuple[Any, ...] | dict[Any, Any]
+)
+MergedDataSamples = list[BaseDataElement]
 
 
 @MODELS.register_module()

@@ -11,6 +11,8 @@ from typing_extensions import Self
 
 from mm2pl.mmengine.structures.base_data_element import _PRIVATE, BaseDataElement
 
+BoolTypeTensor = torch.Tensor
+LongTypeTensor = torch.Tensor
 IndexType = str | slice | int | list[Any] | torch.Tensor | np.ndarray
 
 

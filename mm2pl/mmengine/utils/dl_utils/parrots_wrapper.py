@@ -39,7 +39,7 @@ __all__ = [
     "is_rocm_pytorch",
 ]
 
-TORCH_VERSION = str(torch.__version__)
+TORCH_VERSION = torch.__version__  # compares as a version: "2.13" > "2.4"
 PoolDataLoader = DataLoader
 # torch keeps the old name as a class that warns when it is constructed; it has no other use.
 _ConvTransposeMixin = _ConvTransposeNd

@@ -10,6 +10,7 @@ import json
 
 import averages
 import data
+import joined
 import models
 import torch
 import weights
@@ -17,7 +18,7 @@ import weights
 torch.set_num_threads(1)
 results = {
     name.removeprefix("case_"): case()
-    for module in (weights, models, data, averages)
+    for module in (weights, models, data, averages, joined)
     for name, case in vars(module).items()
     if name.startswith("case_")
 }
