@@ -43,7 +43,7 @@ RUNS = [
 ]
 
 # What mm2pl logs beyond MMEngine.
-EXTRA_LINES = r"is in no parameter's name$|mmengine - INFO - profile mmpretrain: "
+EXTRA_LINES = r"is in no parameter's name|mmengine - INFO - profile mmpretrain: "
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "done").exists():
             reference_tool.install()
             data.main(str(folder / "data"))
-            for engine in jobs.DOORS:
+            for engine in jobs.ENGINES:
                 of_cases = [jobs.jobs_of(engine, name, folder, f"{folder}/data") for name in CASES]
                 jobs.run(engine, folder, list(chain.from_iterable(of_cases)))
             (folder / "done").touch()

@@ -54,6 +54,8 @@ class Case:
         resumes: Whether to go on from the first epoch's checkpoint too.
         tests_copy: Whether the test reads the copy of the config that training left, as it is.
         processes: ``own_fit``, ``own_run``: commands to run in a process of their own too.
+        doors: How mm2pl trains; MMEngine does so by ``train``, the library's script.
+        after: A job whose files ``{runs}`` in the options leads to.
     """
 
     config: str
@@ -63,15 +65,18 @@ class Case:
     resumes: bool = False
     tests_copy: bool = False
     processes: tuple[str, ...] = ()
+    doors: tuple[str, ...] = ("train", "fit", "from_cfg")
+    after: str | None = None
 
     def path(self, library: Path) -> str:
         """Return the config's file."""
         own = HERE / self.config
         return str(own if own.exists() else library / ".mim/configs" / self.config)
 
-    def all_options(self, data: str) -> list[str]:
+    def all_options(self, data: str, runs: Path) -> list[str]:
         """Return all options."""
-        return [one.replace("{data}", data) for one in (*_SHORT, *_RECORD, *self.options)]
+        options = (*_SHORT, *_RECORD, *self.options)
+        return [one.replace("{data}", data).replace("{runs}", str(runs)) for one in options]
 
 
 _ALL = "train val test"
@@ -251,5 +256,89 @@ CASES: dict[str, Case] = {
             "model.neck.hid_channels=32",
         ),
         tests=False,
+    ),
+    # Hooks, samplers and optimizers of the library's own, by its script alone.
+    "switched_recipe": Case(
+        "mobileone_recipes.py",
+        (
+            *_TEN_CLASSES,
+            "data_preprocessor.to_onehot=True",
+            *_loaders(_ALL, "imagenet", workers=1),
+            *_SMALL_IMAGES,
+            *_SHORT_WARMUP,
+        ),
+        doors=("train",),
+        resumes=True,
+    ),
+    "rsb": Case(
+        "resnet/resnet50_8xb256-rsb-a2-300e_in1k.py",
+        (
+            *_TEN_CLASSES,
+            *_loaders(_ALL, "imagenet"),
+            *_SMALL_IMAGES,
+            *_TINY_RESNET,
+            *_SHORT_WARMUP,
+            "model.head.in_channels=256",
+        ),
+        doors=("train",),
+    ),
+    "swav": Case(
+        "swav/swav_resnet50_8xb32-mcrop-coslr-200e_in1k-224px-96px.py",
+        (
+            *_view(0),
+            *_view(1),
+            "train_dataloader.num_workers=0",
+            "train_dataloader.persistent_workers=False",
+            "train_dataloader.dataset.data_root={data}/imagenet",
+            *_TINY_RESNET,
+            "model.neck.in_channels=256",
+            "model.neck.hid_channels=32",
+            "model.neck.out_channels=16",
+            "model.head.loss.feat_dim=16",
+            "model.head.loss.num_prototypes=20",
+            "custom_hooks.0.batch_size=4",
+            "custom_hooks.0.feat_dim=16",
+            "custom_hooks.0.epoch_queue_starts=1",
+            "custom_hooks.0.queue_length=8",
+            "custom_hooks.0.frozen_layers_cfg.prototypes=2",
+            "default_hooks.checkpoint.interval=1",
+        ),
+        tests=False,
+        doors=("train",),
+    ),
+    "retrieval": Case(
+        "arcface/resnet50-arcface_8xb32_inshop.py",
+        (
+            *_loaders(_ALL, "inshop"),
+            *_sizes("1.scale=40", "1.scale=40", "2.crop_size=32"),
+            "train_dataloader.dataset.pipeline.2.crop_size=32",
+            *_SHORT_WARMUP,
+            "model.image_encoder.0.init_cfg=None",
+            "model.image_encoder.0.base_channels=8",
+            "model.image_encoder.0.stem_channels=8",
+            "model.head.in_channels=256",
+            "model.head.num_classes=4",
+            "data_preprocessor.num_classes=4",
+            "model.prototype.dataset.data_root={data}/inshop",
+            "model.prototype.dataset.pipeline.1.scale=40",
+            "model.prototype.dataset.pipeline.2.crop_size=32",
+            "model.prototype.num_workers=0",
+            "model.prototype.batch_size=3",
+        ),
+        doors=("train",),
+    ),
+    "fine_tuned": Case(
+        "mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py",
+        (
+            *_TEN_CLASSES,
+            *_loaders(_ALL, "imagenet"),
+            *_SMALL_IMAGES,
+            *_TINY_TRANSFORMER,
+            *_SHORT_WARMUP,
+            "model.head.in_channels=24",
+            "model.backbone.init_cfg.checkpoint={runs}/mae/train/epoch_2.pth",
+        ),
+        doors=("train",),
+        after="mae train",
     ),
 }

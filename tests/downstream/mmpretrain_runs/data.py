@@ -18,6 +18,7 @@ def main(folder: str) -> None:
     write_cifar10(root / "cifar10" / "cifar-10-batches-py", rng)
     write_imagenet(root / "imagenet", rng)
     write_voc(root / "VOC2007", rng)
+    write_inshop(root / "inshop", rng)
 
 
 def write_cifar10(folder: Path, rng: np.random.Generator) -> None:
@@ -59,6 +60,19 @@ def write_voc(root: Path, rng: np.random.Generator) -> None:
             text = f"<annotation>{objects}</annotation>"
             (root / "Annotations" / f"{name}.xml").write_text(text)
         (root / "ImageSets/Main" / f"{split}.txt").write_text("\n".join(names) + "\n")
+
+
+def write_inshop(root: Path, rng: np.random.Generator) -> None:
+    """Write images of a few items, and the list of who trains, asks and is found."""
+    rows = [(item, use) for item in range(4) for use in ("train", "train", "train", "train")]
+    rows += [(item, use) for item in range(4, 7) for use in ("query", *["gallery"] * 4)]
+    (root / "Img").mkdir(parents=True)
+    lines = [str(len(rows)), "image_name item_id evaluation_status"]
+    for index, (item, use) in enumerate(rows):
+        _image(rng, 44, 52).save(root / "Img" / f"{index}.jpg")
+        lines.append(f"{index}.jpg id_{item} {use}")
+    (root / "Eval").mkdir()
+    (root / "Eval/list_eval_partition.txt").write_text("\n".join(lines) + "\n")
 
 
 def _image(rng: np.random.Generator, width: int, height: int) -> Image.Image:

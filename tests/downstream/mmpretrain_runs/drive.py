@@ -48,10 +48,13 @@ def main(engine: str, jobs_file: str) -> None:
 
 
 def _import_library() -> None:
+    import numpy as np
     import recorder  # noqa: F401
     import torch
     from mmpretrain.utils import register_all_modules
 
+    if not hasattr(np, "in1d"):
+        np.in1d = np.isin  # NumPy 2.4 dropped it, mmpretrain's retrieval metrics call it
     torch.set_num_threads(1)
     register_all_modules(init_default_scope=False)
 
@@ -112,8 +115,8 @@ def _run(engine: str, job: dict[str, Any]) -> dict[str, Any]:
     report["predictions"] = [
         exact(pickle.loads(path.read_bytes())) for path in sorted(work_dir.glob("*.pkl"))
     ]
-    text = json.dumps(report)
-    return json.loads(text.replace(str(work_dir.parent), "<root>"))  # type: ignore[no-any-return]
+    text = json.dumps(report).replace(str(work_dir.parent), "<root>")
+    return json.loads(text.replace(str(work_dir.parents[1]), "<runs>"))  # type: ignore[no-any-return]
 
 
 # Doors

@@ -19,8 +19,7 @@ HERE = Path(__file__).parent
 STUBS = HERE.parent / "stubs"
 LIBRARY = reference_tool.LIBRARIES / "mmpretrain"
 
-# What is run, by engine; a run of the library's own script is what the others are compared with.
-DOORS = {"mmengine": ("train",), "mm2pl": ("train", "fit", "from_cfg")}
+ENGINES = ("mmengine", "mm2pl")
 _KINDS = {"fit": "fit", "from_cfg": "from_cfg", "own_fit": "process", "own_run": "process"}
 
 
@@ -40,7 +39,7 @@ def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, A
     """Return the jobs of one case: training through each door, then testing and resuming."""
     case = CASES[name]
     root = folder / engine / name
-    doors = [*DOORS[engine], *(case.processes if engine == "mm2pl" else ())]
+    doors = ("train",) if engine == "mmengine" else (*case.doors, *case.processes)
     jobs = [_job(case, root, door, data) for door in doors]
     trained = root / "train"
     if case.tests:
@@ -75,7 +74,8 @@ def _job(case: Case, root: Path, name: str, data: str) -> dict[str, Any]:
         "door": _KINDS.get(name, "script"),
         "script": str(LIBRARY / ".mim/tools" / script),
         "config": case.path(LIBRARY),
-        "options": case.all_options(data),
+        "options": case.all_options(data, root.parent),
+        "after": case.after,
         "args": ["--work-dir", work_dir],
         "work_dir": work_dir,
     }
