@@ -96,8 +96,10 @@ def _children() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    # pytest itself writes the first; torch and OpenMP write the others when they are first used.
-    ours = ("PYTEST_CURRENT_TEST", "KMP_", "TORCHINDUCTOR_", "TORCH_NCCL_", "CUDA_MODULE_LOADING")
+    # pytest itself writes the first, OpenCV the second when it is imported; torch and OpenMP write
+    # the others when they are first used.
+    ours = ("PYTEST_CURRENT_TEST", "LD_LIBRARY_PATH", "KMP_", "TORCHINDUCTOR_", "TORCH_NCCL_")
+    ours += ("CUDA_MODULE_LOADING",)
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
 
 
@@ -160,7 +162,9 @@ def _registries() -> dict[str, Any]:
         for child in root.children:
             found[f"{root.name}: child registry {child!r}"] = None
         for key, value in root.module_dict.items():
-            if not str(getattr(value, "__module__", "")).startswith(("mm2pl.", "mmengine.", "torch")):
+            if not str(getattr(value, "__module__", "")).startswith(
+                ("mm2pl.", "mmengine.", "torch")
+            ):
                 found[f"{root.name}: {key!r}"] = id(value)
     return found
 

@@ -107,7 +107,7 @@ def test_sharded_checkpoints_are_removed_as_folders(runner: Any) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["NaiveVisualizationHook", "PrepareTTAHook", "ProfilerHook", "NPUProfilerHook"],
+    ["PrepareTTAHook", "ProfilerHook", "NPUProfilerHook"],
 )
 def test_a_hook_of_a_later_release_says_so(name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} is not supported: comes with a later"):
