@@ -32,4 +32,5 @@ def driver_of(loop: Any) -> Driver:
 
 def _overrides(loop: Any, name: str) -> bool:
     method = getattr(loop, name, None)
-    return method is not None and getattr(method, "__module__", None) != loops.__name__
+    # Not by __module__, which the alias changes.
+    return method is not None and getattr(method, "__globals__", None) is not vars(loops)

@@ -68,6 +68,15 @@ class BaseDataElement:
         if kwargs:
             self.set_data(kwargs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # MMEngine, which reads our pickles, has sets of names.
+        return {**self.__dict__, **{kind: set(getattr(self, kind)) for kind in _PRIVATE}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for kind in _PRIVATE:
+            self.__dict__[kind] = _Names(name for name in state if name in state[kind])
+
     def set_metainfo(self, metainfo: dict[str, Any]) -> None:
         """Set or change meta information, of which a deep copy is kept."""
         if not isinstance(metainfo, dict):
