@@ -21,7 +21,8 @@ from typing import Any
 
 from mm2pl.errors import Mm2plError
 
-ENVIRONMENT = "MM2PL_RELAX_VERSION_GATES"
+# On PYTHONPATH it brings a child process here when it starts.
+_FOR_CHILDREN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_relaxed")
 _OURS = "mmengine"
 # As OpenMMLab's packages word it; the names below hold the ends of the range.
 _INCOMPATIBLE = re.compile(r"(\w+)==(\S+) is used but incompatible")
@@ -115,23 +116,27 @@ def _is_installed(distribution: str) -> bool:
 def relax() -> None:
     """Turn the version gates of packages that are imported from now on into warnings.
 
-    Child processes inherit it by an environment variable, which :func:`relax_if_asked` reads.
+    So it is in this process and in the Python processes that it starts.
     """
-    os.environ[ENVIRONMENT] = "1"
+    if _FOR_CHILDREN not in _python_path():
+        os.environ["PYTHONPATH"] = os.pathsep.join([_FOR_CHILDREN, *_python_path()])
     if not any(isinstance(finder, _Gates) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Gates())
 
 
-def relax_if_asked() -> None:
-    """Relax the gates if the environment says so."""
-    if os.environ.get(ENVIRONMENT) == "1":
-        relax()
-
-
 def restore() -> None:
     """Undo :func:`relax`; what is imported stays so."""
-    os.environ.pop(ENVIRONMENT, None)
+    entries = [one for one in _python_path() if one != _FOR_CHILDREN]
+    if entries:
+        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+    else:
+        os.environ.pop("PYTHONPATH", None)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Gates)]
+
+
+def _python_path() -> list[str]:
+    text = os.environ.get("PYTHONPATH")
+    return text.split(os.pathsep) if text else []
 
 
 class _Gates(MetaPathFinder):
