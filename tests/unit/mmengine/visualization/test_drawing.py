@@ -303,3 +303,18 @@ def test_without_a_screen_nothing_is_waited_for(pyplot: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert visualizer.wait_continue(figure, timeout=0.02) == 0
+
+
+def test_showing_without_a_screen_ends_in_time_and_leaves_no_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from matplotlib import pyplot
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    pyplot.switch_backend("Agg")
+    drawer = Visualizer(image=IMAGE)
+    drawer.show(wait_time=0.02)
+    shown = drawer.manager
+    drawer.show(wait_time=0.02)
+    assert drawer.manager is shown
+    assert pyplot.get_fignums() == []

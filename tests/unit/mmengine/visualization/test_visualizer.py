@@ -22,6 +22,7 @@ from mm2pl.mmengine.visualization import BaseVisBackend, LocalVisBackend, Visual
 def visualizers(package: str, folder: str) -> dict[str, Any]:
     """Return what visualizers hold and write; runs with MMEngine and with mm2pl."""
     import importlib
+    import inspect
     import os
     import warnings
 
@@ -90,6 +91,22 @@ def visualizers(package: str, folder: str) -> dict[str, Any]:
     current = [make.get_current_instance(), make.get_instance("mine"), Mine.get_current_instance()]
     found["instances"] = [one is mine for one in current]
     Mine._instance_dict.clear()
+
+    def signatures(holder: Any) -> dict[str, Any]:
+        methods = {name: getattr(holder, name) for name in dir(holder) if name[0] != "_"}
+        return {
+            name: [
+                [one.name, str(one.kind), repr(one.default)]
+                for one in inspect.signature(method).parameters.values()
+            ]
+            for name, method in methods.items()
+            if inspect.isfunction(method) and name != "add_hyperparams"  # which mm2pl adds
+        }
+
+    kinds = [make, module.BaseVisBackend, module.LocalVisBackend, module.TensorboardVisBackend]
+    found["signatures"] = {kind.__name__: signatures(kind) for kind in kinds}
+    found["constructors"] = [str(inspect.signature(kind).parameters.keys()) for kind in kinds]
+    found["names"] = sorted(module.__all__)
     return found
 
 
