@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,18 +17,23 @@ from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
 _RULE = "-" * 60
 
 
-def set_up_process(env: Mapping[str, Any], launcher: str = "none") -> None:
+def set_up_process(
+    env: Mapping[str, Any],
+    launcher: str = "none",
+    start: Callable[[str, Mapping[str, Any] | None], None] = start_group,
+) -> None:
     """Apply ``env_cfg`` to this process.
 
     Args:
         env: ``cudnn_benchmark``, ``mp_cfg`` (start method and OpenCV threads) and
             ``resource_limit`` (open files, default 4096), ``dist_cfg`` (backend of the group).
         launcher: What started this process and the others of its group.
+        start: Makes the group, from the launcher and ``dist_cfg``.
     """
     if env.get("cudnn_benchmark"):
         torch.backends.cudnn.benchmark = True
     set_multi_processing(**(env.get("mp_cfg") or {}), distributed=launcher != "none")
-    start_group(launcher, env.get("dist_cfg"))
+    start(launcher, env.get("dist_cfg"))
     if platform.system() != "Windows":
         _raise_open_files(env.get("resource_limit", 4096))
 

@@ -92,7 +92,9 @@ class RuntimePlan:
     load_from: str | None = None
     resume: bool = False
     compile: Any = None
+    strategy: Any = None
     activation_checkpointing: Any = None
+    efficient_conv_bn_eval: Any = None
 
 
 @dataclass(frozen=True)

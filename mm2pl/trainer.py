@@ -10,8 +10,9 @@ import lightning.pytorch as pl
 
 from mm2pl._lightning import NEVER, NullProfiler, skip_empty_results
 from mm2pl.alias import install_as_mmengine
-from mm2pl.distributed import WrappedModelStrategy
+from mm2pl.mmengine.dist import is_distributed
 from mm2pl.plan import Plan
+from mm2pl.strategies import WrappedModelStrategy
 
 if TYPE_CHECKING:
     from mm2pl.data import RunnerDataModule
@@ -49,7 +50,7 @@ def build(config: Plan | Mapping[str, Any] | str | os.PathLike[str]) -> Built:
         config = Config.fromfile(os.fspath(config))
     runner: Runner
     if isinstance(config, Plan):
-        runner = Runner.from_plan(config)
+        runner = RUNNERS.get(config.config.get("runner_type", "Runner")).from_plan(config)
     elif "runner_type" in config:
         runner = RUNNERS.build(config)
     else:
@@ -66,7 +67,7 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         callbacks: The hooks' callback first.
         root_dir: Where Lightning would write; nothing of its own does.
     """
-    alone = plan.runtime.launcher == "none"
+    alone = plan.runtime.launcher == "none" or not is_distributed()
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,

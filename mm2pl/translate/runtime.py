@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mm2pl.plan import RuntimePlan, Status
-from mm2pl.translate.report import Report, Rule, one_of, type_name, whole_number
+from mm2pl.translate.report import Report, Rule, one_of, whole_number
+from mm2pl.translate.strategies import check_wrapper, plan_strategy
 
 _SECTION = "read by its own section's rules"
-_LATER = "comes with a later release of mm2pl"
 _ALONE = "a process that is alone needs no wrapper"
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 TOP_RULES = (
@@ -46,14 +46,9 @@ TOP_RULES = (
     Rule("model_wrapper_cfg", Status.AS_IS, f"DDP's wrapper; {_ALONE}", one_of(dict)),
     Rule("find_unused_parameters", Status.AS_IS, f"DDP's argument; {_ALONE}"),
     Rule("sync_bn", Status.AS_IS, "whose SyncBatchNorm; BatchNorm in a process that is alone"),
-    Rule(
-        "runner_type",
-        Status.AS_IS,
-        "Runner or a subclass of it",
-        lambda kind: f"FlexibleRunner {_LATER}" if type_name(kind) == "FlexibleRunner" else None,
-    ),
-    Rule("strategy", Status.UNSUPPORTED, f"strategy {_LATER}"),
-    Rule("efficient_conv_bn_eval", Status.UNSUPPORTED, _LATER),
+    Rule("runner_type", Status.AS_IS, "Runner, FlexibleRunner, or a subclass of them"),
+    Rule("strategy", Status.TRANSLATED, "FlexibleRunner's: Lightning's single device or DDP"),
+    Rule("efficient_conv_bn_eval", Status.AS_IS, "convolution and BatchNorm joined in eval mode"),
 )
 _TYPE = Rule("type", Status.AS_IS, "found in its registry")
 _LOG = "LogProcessor's argument"
@@ -109,6 +104,8 @@ def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> Ru
     if launcher not in LAUNCHERS:
         names = ", ".join(map(repr, LAUNCHERS))
         report.problem(f"there is no launcher {launcher!r}, only {names}", "launcher")
+    plan_strategy(cfg, report)
+    check_wrapper(cfg, report)
     work_dir = cfg.get("work_dir") or f"./work_dirs/{Path(file).stem if file else 'run'}"
     given: dict[str, Any] = {
         key: cfg[key]
@@ -120,6 +117,8 @@ def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> Ru
             "load_from",
             "compile",
             "activation_checkpointing",
+            "efficient_conv_bn_eval",
+            "strategy",
         )
         if cfg.get(key) is not None
     }

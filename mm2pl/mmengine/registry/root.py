@@ -17,7 +17,9 @@ _DATASET = ["mmengine.dataset"]
 _EVALUATOR = ["mmengine.evaluator"]
 _VISUALIZATION = ["mmengine.visualization"]
 
-RUNNERS = Registry("runner", build_runner_from_cfg, locations=_RUNNER)
+RUNNERS = Registry(
+    "runner", build_runner_from_cfg, locations=[*_RUNNER, "mmengine.runner._flexible_runner"]
+)
 RUNNER_CONSTRUCTORS = Registry("runner constructor")
 LOOPS = Registry("loop", locations=_RUNNER)
 HOOKS = Registry("hook", locations=["mmengine.hooks"])

@@ -29,16 +29,10 @@ from mm2pl.mmengine.runner.loops import (
 )
 from mm2pl.mmengine.runner.priority import Priority, get_priority
 from mm2pl.mmengine.runner.utils import set_random_seed
-from mm2pl.support import unsupported
 
 if TYPE_CHECKING:
+    from mm2pl.flexible_runner import FlexibleRunner
     from mm2pl.runner import Runner
-
-FlexibleRunner = unsupported(
-    "mmengine.runner.FlexibleRunner",
-    "strategies come with a later release of mm2pl",
-    "use Runner",
-)
 
 __all__ = [
     "BaseLoop",
@@ -74,4 +68,8 @@ def __getattr__(name: str) -> Any:
         from mm2pl.runner import Runner
 
         return Runner
+    if name == "FlexibleRunner":
+        from mm2pl.flexible_runner import FlexibleRunner
+
+        return FlexibleRunner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,11 @@ from typing import Any
 import mmengine.dist as dist
 import torch
 import toys
+from mmengine._strategy import SingleDeviceStrategy
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
-from mmengine.runner import Runner
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
 
 SGD = {"type": "SGD", "lr": 0.1, "momentum": 0.9}
 TRACE = {"type": "Trace"}
@@ -225,6 +228,154 @@ def one_rank_alone_writes(name: str, folder: str) -> Any:
     return [rank, runner.logger.log_file is not None, bool(runner.visualizer._vis_backends)]
 
 
+# Runs of a FlexibleRunner: over processes, and in one
+
+
+def flexible(cfg: dict[str, Any], **more: Any) -> dict[str, Any]:
+    runner = FlexibleRunner.from_cfg({**cfg, **more})
+    runner.train()
+    return {**left_by(runner), "strategy": type(runner.strategy).__name__}
+
+
+def flexible_by_launcher(name: str, folder: str) -> Any:
+    return flexible(config(name, folder))
+
+
+def flexible_with_a_wrapper(name: str, folder: str) -> Any:
+    wrapper = {"type": "MMDistributedDataParallel", "find_unused_parameters": True}
+    strategy = {"type": "DDPStrategy", "model_wrapper": wrapper}
+    model = {"type": "Net", "unused": True}
+    return flexible(config(name, folder, model=model), strategy=strategy)
+
+
+def flexible_that_accumulates(name: str, folder: str) -> Any:
+    wrapper = {"optimizer": SGD, "accumulative_counts": 3, "clip_grad": {"max_norm": 0.3}}
+    return flexible(config(name, folder, optim_wrapper=wrapper))
+
+
+def flexible_and_resumed(name: str, folder: str) -> Any:
+    first = flexible(config(name, folder, train_cfg={"by_epoch": True, "max_epochs": 2}))
+    cfg = config(name, folder, train_cfg={"by_epoch": True, "max_epochs": 4}, resume=True)
+    return [first, flexible(cfg, experiment_name=f"{name}_again")]
+
+
+def _one_process(name: str, folder: str, **changes: Any) -> dict[str, Any]:
+    return config(name, folder, launcher="none", env_cfg={}, **changes)
+
+
+def alone(name: str, folder: str) -> Any:
+    return flexible(_one_process(name, folder))
+
+
+def alone_by_iterations(name: str, folder: str) -> Any:
+    loop = {"by_epoch": False, "max_iters": 9, "val_interval": 4}
+    cfg = _one_process(name, folder, train_cfg=loop, strategy={"type": "SingleDeviceStrategy"})
+    cfg["train_dataloader"]["sampler"] = {"type": "InfiniteSampler", "shuffle": True}
+    return flexible(cfg)
+
+
+def alone_by_the_registry(name: str, folder: str) -> Any:
+    runner = RUNNERS.build({**_one_process(name, folder), "runner_type": "FlexibleRunner"})
+    runner.train()
+    return left_by(runner)
+
+
+def alone_with_accumulation(name: str, folder: str) -> Any:
+    wrapper = {"optimizer": SGD, "accumulative_counts": 3, "clip_grad": {"max_norm": 0.3}}
+    scaling = {"base_batch_size": 32, "enable": True}
+    return flexible(_one_process(name, folder, optim_wrapper=wrapper, auto_scale_lr=scaling))
+
+
+def alone_with_two_optimizers(name: str, folder: str) -> Any:
+    cfg = _one_process(name, folder, param_scheduler=None, **NO_VALIDATION)
+    cfg["model"] = {"type": "Gan"}
+    cfg["optim_wrapper"] = {"constructor": "OnePerPart", "counts": 2}
+    return flexible(cfg)
+
+
+def alone_and_resumed(name: str, folder: str) -> Any:
+    first = flexible(_one_process(name, folder, train_cfg={"by_epoch": True, "max_epochs": 2}))
+    cfg = _one_process(name, folder, train_cfg={"by_epoch": True, "max_epochs": 4}, resume=True)
+    return [first, flexible(cfg, experiment_name=f"{name}_again")]
+
+
+def alone_val_and_test(name: str, folder: str) -> Any:
+    cfg = _one_process(name, folder)
+    cfg |= {f"test_{part}": cfg[f"val_{part}"] for part in ("dataloader", "evaluator", "cfg")}
+    runner = FlexibleRunner.from_cfg(cfg)
+    trace = next(hook for hook in runner.hooks if isinstance(hook, toys.Trace))
+    return [runner.val(), runner.test(), trace.events]
+
+
+def alone_and_compiled(name: str, folder: str) -> Any:
+    runner = FlexibleRunner(**_one_process(name, folder), compile={"backend": "eager"})
+    runner.train()
+    return left_by(runner)
+
+
+def alone_and_compiled_forward(name: str, folder: str) -> Any:
+    options = {"backend": "eager", "target": "forward"}
+    runner = FlexibleRunner(**_one_process(name, folder), compile=options)
+    runner.train()
+    return left_by(runner)
+
+
+def compiled_runner(name: str, folder: str) -> Any:
+    return train(_one_process(name, folder, compile={"backend": "eager"}))
+
+
+def compiled_runner_with_a_target(name: str, folder: str) -> Any:
+    try:
+        train(_one_process(name, folder, compile={"target": "forward"}))
+    except TypeError:  # Runner knows no target: torch.compile refuses it
+        return "TypeError"
+    return "no error"
+
+
+def strategy_without_a_runner(name: str, folder: str) -> Any:
+    strategy = SingleDeviceStrategy(
+        work_dir=f"{folder}/{name}",
+        experiment_name=name,
+        env_kwargs={"launcher": "none", "randomness": {"seed": 3}},
+    )
+    lengths = {"max_iters": 7, "max_epochs": 3, "epoch_length": 3}
+    model, optim, schedulers = strategy.prepare(
+        {"type": "Net"},
+        optim_wrapper={"optimizer": SGD, "accumulative_counts": 2},
+        param_scheduler={"type": "LinearLR", "by_epoch": True, "start_factor": 0.5},
+        dispatch_kwargs=lengths,
+    )
+    batch = pseudo_collate([toys.Points(8)[index] for index in range(4)])
+    losses = [float(model.train_step(batch, optim)["loss"]).hex() for _ in range(5)]
+    file = f"{folder}/{name}/kept.pth"
+    strategy.save_checkpoint(file, extra_ckpt={"meta": {"iter": 5, "epoch": 1}})
+    rest = strategy.resume(file)
+    facts = [strategy.rank, strategy.world_size, strategy.seed, strategy.launcher]
+    counts = [optim._inner_count, optim._max_counts, len(schedulers), schedulers[0].end]
+    return [
+        losses,
+        toys.digest(model.state_dict()),
+        sorted(rest),
+        sorted(rest["meta"]),
+        facts,
+        counts,
+    ]
+
+
+ALONE: list[Callable[[str, str], Any]] = [
+    alone,
+    alone_by_iterations,
+    alone_by_the_registry,
+    alone_with_accumulation,
+    alone_with_two_optimizers,
+    alone_and_resumed,
+    alone_val_and_test,
+    alone_and_compiled,
+    alone_and_compiled_forward,
+    compiled_runner,
+    compiled_runner_with_a_target,
+    strategy_without_a_runner,
+]
 CASES: list[Callable[[str, str], Any]] = [
     epochs,
     iterations,
@@ -250,4 +401,8 @@ CASES: list[Callable[[str, str], Any]] = [
     an_unknown_synchronized_norm,
     a_model_that_is_wrapped,
     one_rank_alone_writes,
+    flexible_by_launcher,
+    flexible_with_a_wrapper,
+    flexible_that_accumulates,
+    flexible_and_resumed,
 ]

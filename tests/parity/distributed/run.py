@@ -1,11 +1,12 @@
-"""Started by torchrun: runs the cases with the engine at hand, and keeps what each rank has left.
+"""Runs cases with the engine at hand, and keeps what each rank has left.
 
-``run.py ENGINE FOLDER [CASE ...]``
+``run.py ENGINE FOLDER [CASE ...]``; started by torchrun those over processes, else those of one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -58,12 +59,14 @@ def main(engine: str, folder: str, *names: str) -> None:
         mm2pl.install_as_mmengine()
     else:
         _let_mmengine_train_on_a_cpu()
-    from cases import CASES
+    from cases import ALONE, CASES
     from mmengine.dist import barrier, get_rank, init_dist
     from toys import digest
 
-    init_dist("pytorch", backend="gloo")
-    for case in CASES:
+    launched = "LOCAL_RANK" in os.environ
+    if launched:
+        init_dist("pytorch", backend="gloo")
+    for case in CASES if launched else ALONE:
         name = case.__name__
         if names and name not in names:
             continue

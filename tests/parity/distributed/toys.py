@@ -180,9 +180,11 @@ class Trace(Hook):
         )
 
     def before_run(self, runner: Any) -> None:
-        facts = (runner.rank, runner.world_size, runner.distributed, runner.launcher)
-        names = (type(runner.model).__name__, runner.model_name, is_model_wrapper(runner.model))
-        self._note(runner, "before_run", *facts, *names, runner.deterministic)
+        facts = [runner.rank, runner.world_size, runner.distributed]
+        facts += [type(runner.model).__name__, is_model_wrapper(runner.model)]
+        if not hasattr(runner, "strategy"):  # MMEngine's FlexibleRunner lacks these
+            facts += [runner.launcher, runner.model_name, runner.deterministic]
+        self._note(runner, "before_run", *facts)
 
     def before_train(self, runner: Any) -> None:
         self._note(runner, "before_train")
