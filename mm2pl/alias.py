@@ -22,6 +22,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from mm2pl.errors import Mm2plError
+from mm2pl.support import refuse_missing_module
 
 OURS = "mm2pl.mmengine"
 THEIRS = "mmengine"
@@ -97,6 +98,7 @@ class _Finder(MetaPathFinder):
 def _alias_spec(fullname: str) -> ModuleSpec | None:
     ours = importlib.util.find_spec(_our_name(fullname))
     if ours is None:
+        refuse_missing_module(fullname)
         return None
     spec = ModuleSpec(fullname, _AliasLoader(), origin=ours.origin)
     spec.submodule_search_locations = ours.submodule_search_locations

@@ -109,6 +109,10 @@ class UnsupportedError(Mm2plError, NotImplementedError):
     exit_status = 2
 
 
+class UnsupportedModuleError(UnsupportedError, ModuleNotFoundError):
+    """A module of MMEngine's that mm2pl does not have; the message says why."""
+
+
 class MissingPackageError(Mm2plError, ImportError):
     """An optional package is needed; the hint names the extra that brings it."""
 

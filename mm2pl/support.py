@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from mm2pl.errors import UnsupportedError
+from mm2pl.errors import UnsupportedError, UnsupportedModuleError
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,35 @@ class Marker:
 
 
 MARKERS: dict[str, Marker] = {}
+
+# Modules of MMEngine without a counterpart; a test compares them with MMEngine's own.
+MISSING_MODULES = {
+    marker.name: marker
+    for marker in [
+        Marker(
+            "mmengine._strategy.utils",
+            "makes a model without memory for ColossalAI",
+            "`with trainer.init_module(empty_init=True)` is Lightning's own",
+        ),
+        Marker(
+            "mmengine.testing._internal",
+            "starts several processes for MMEngine's own distributed tests",
+            "torch.testing._internal.common_distributed, which it was made from, does the same",
+        ),
+    ]
+}
+
+
+def refuse_missing_module(name: str) -> None:
+    """Raise :class:`UnsupportedModuleError` if ``name`` is a marked module, or below one."""
+    for missing, marker in MISSING_MODULES.items():
+        if name == missing or name.startswith(f"{missing}."):
+            error = UnsupportedModuleError(
+                f"module {name} is not supported: {marker.reason}", hint=marker.hint
+            )
+            error.name = name
+            error.__marker__ = marker  # type: ignore[attr-defined]
+            raise error
 
 
 def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:

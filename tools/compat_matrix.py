@@ -20,7 +20,7 @@ from typing import Any
 from mm2pl import mmengine
 from mm2pl.mmengine import registry
 from mm2pl.plan import Status
-from mm2pl.support import MARKERS, Marker
+from mm2pl.support import MARKERS, MISSING_MODULES, Marker
 from mm2pl.translate.data import LOADER_RULES
 from mm2pl.translate.hooks import DEFAULT_HOOKS
 from mm2pl.translate.loops import EVAL_RULES, TRAIN_RULES
@@ -49,15 +49,6 @@ its registries and from its marks for what is unsupported; a test fails when thi
 
 Smaller differences, in things that are supported: [docs/differences.md](docs/differences.md).
 """
-
-# Modules of MMEngine without a counterpart; a test compares them with MMEngine's own.
-MISSING_MODULES = {
-    "mmengine._strategy": "strategies are Lightning's; FSDP comes with a later release",
-    "mmengine.analysis": "counting of operations and parameters comes with a later release",
-    "mmengine.hub": "configs and models by name come with a later release",
-    "mmengine.infer": "inferencers come with a later release",
-    "mmengine.testing": "helpers for OpenMMLab's own tests",
-}
 
 
 def generate() -> str:
@@ -170,8 +161,8 @@ def _module_rows(modules: list[ModuleType]) -> Iterator[Row]:
 
 
 def _missing_rows() -> Iterator[Row]:
-    for name, reason in MISSING_MODULES.items():
-        yield f"`{name}`", Status.UNSUPPORTED.value, reason
+    for name, marker in MISSING_MODULES.items():
+        yield f"`{name}`", Status.UNSUPPORTED.value, _why(marker)
 
 
 def _unsupported_rows() -> Iterator[Row]:

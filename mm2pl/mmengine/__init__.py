@@ -15,6 +15,7 @@ from mm2pl.mmengine.version import version_info as version_info
 _REEXPORTED = ("config", "registry", "utils", "fileio", "logging")
 _SUBMODULES = frozenset(
     [
+        "analysis",
         "config",
         "dataset",
         "device",
@@ -30,6 +31,7 @@ _SUBMODULES = frozenset(
         "registry",
         "runner",
         "structures",
+        "testing",
         "utils",
         "version",
         "visualization",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mm2pl.support import MISSING_MODULES
 from tools import compat_matrix
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_every_public_name_of_mmengine_is_there_or_said_to_be_missing(reference:
     theirs = reference.run(PUBLIC_NAMES)
     ours = _ours()
     missing = {module for module in theirs if module not in ours}
-    assert missing == set(compat_matrix.MISSING_MODULES)
+    assert missing <= set(MISSING_MODULES)
     for module in set(theirs) - missing:
         assert set(theirs[module]) <= set(ours[module]), module
 

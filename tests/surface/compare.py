@@ -81,6 +81,8 @@ def takes_the_same_calls(theirs: list[list[str]], ours: list[list[str]]) -> bool
     mine = [p for p in ours if p[1] in _POSITIONAL]
     for place, (name, kind, default) in enumerate(p for p in theirs if p[1] in _POSITIONAL):
         if place >= len(mine):
+            if kinds >= {"VAR_POSITIONAL", "VAR_KEYWORD"}:
+                break
             return False
         same_name = mine[place][0] == name or kind == "POSITIONAL_ONLY"
         if not same_name or (default and mine[place][2] != default):

@@ -67,7 +67,8 @@ def public_names(module: ModuleType) -> list[str]:
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names.add(node.target.id)
-    public = {name for name in names if not name.startswith("_") and hasattr(module, name)}
+    # None stands for an optional package that is not installed.
+    public = {n for n in names if n[0] != "_" and getattr(module, n, None) is not None}
     return sorted(public | set(getattr(module, "__all__", ())))
 
 
@@ -121,7 +122,7 @@ def _is_wrapped(value: Any) -> bool:
 def methods(kind: type) -> dict[str, Any]:
     """Return the public methods and properties of ``kind``: of the reference, MMEngine's own."""
     found = {}
-    of_ours = kind.__module__.startswith("mm2pl")
+    of_ours = "mm2pl" in sys.modules
     for name in dir(kind):
         if name.startswith("_") and name not in DUNDERS:
             continue

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from mm2pl.errors import UnsupportedError
-from mm2pl.support import MARKERS, unsupported
+from mm2pl.support import MARKERS, MISSING_MODULES, refuse_missing_module, unsupported
 
 
 @pytest.fixture
@@ -37,3 +39,21 @@ def test_isinstance_works_with_it(marked):
 
 def test_it_is_in_the_table_of_markers(marked):
     assert MARKERS["pkg.Thing"].reason == "it needs a GPU"
+
+
+def test_a_missing_module_is_refused_with_its_reason():
+    with pytest.raises(ImportError, match="for MMEngine's own distributed tests") as caught:
+        refuse_missing_module("mmengine.testing._internal.distributed")
+    assert isinstance(caught.value, ModuleNotFoundError)
+    assert isinstance(caught.value, UnsupportedError)
+    assert caught.value.name == "mmengine.testing._internal.distributed"
+
+
+@pytest.mark.parametrize("name", ["mmengine.testing", "mmengine.testing._internals", "json"])
+def test_other_modules_are_not_refused(name):
+    refuse_missing_module(name)
+
+
+def test_every_missing_module_is_one_that_is_not_there():
+    for name in MISSING_MODULES:
+        assert importlib.util.find_spec(f"mm2pl.{name}") is None, name
