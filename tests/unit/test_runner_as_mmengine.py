@@ -16,8 +16,6 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 PROGRAMS = [HERE / "runner_cases.py", HERE / "runner_live_cases.py"]
-    Path(__file__).with_name(f"{name}.py") for name in ("runner_cases", "runner_live_cases")
-]
 CASES = [
     pytest.param(program, node.name, id=node.name)
     for program in PROGRAMS
