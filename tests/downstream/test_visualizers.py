@@ -68,3 +68,17 @@ def test_a_librarys_visualizer_draws_and_writes_the_same(
     written = [name for name in theirs if name.startswith(f"{library} file ")]
     assert (len(theirs) - len(written), len(written)) == (images, files)
     assert [name for name in theirs if not np.array_equal(theirs[name], ours[name])] == []
+
+
+def test_mmpretrains_hook_draws_in_a_run_what_it_draws_on_mmengine(
+    drawn: tuple[Results, Results],
+) -> None:
+    theirs, ours = (
+        {name: one for name, one in results.items() if name.startswith("run file ")}
+        for results in drawn
+    )
+    assert list(ours) == list(theirs)
+    names = {name.split("file ")[1] for name in theirs}
+    assert {f"own/bird.png_{step}.png" for step in (1, 2)} < names
+    assert {f"drawn/vis_data/vis_image/bird.png_{step}.png" for step in (1, 2)} < names
+    assert [name for name in theirs if not np.array_equal(theirs[name], ours[name])] == []

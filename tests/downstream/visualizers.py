@@ -83,6 +83,53 @@ def mmpretrain(folder: str) -> Cases:
     yield "t2i", lambda: text("a text", sample, Prototypes(), topk=2, name="t2i")
 
 
+def mmpretrain_run(folder: str) -> None:
+    """Train two epochs with mmpretrain's hook, which draws the validation's images."""
+    import cv2
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    for number, name in enumerate(CLASSES):
+        os.makedirs(f"{folder}/images/{name}")
+        cv2.imwrite(f"{folder}/images/{name}/{name}.png", np.roll(IMAGE, number * 20, 1)[:64, :64])
+    hook = {"type": "VisualizationHook", "enable": True, "interval": 2}
+    loader = {
+        "batch_size": 2,
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "dataset": {
+            "type": "CustomDataset",
+            "data_root": f"{folder}/images",
+            "pipeline": [{"type": "LoadImageFromFile"}, {"type": "PackInputs"}],
+        },
+    }
+    config = {
+        "default_scope": "mmpretrain",
+        "model": {
+            "type": "ImageClassifier",
+            "backbone": {"type": "ResNet_CIFAR", "depth": 18},
+            "neck": {"type": "GlobalAveragePooling"},
+            "head": {"type": "LinearClsHead", "num_classes": 3, "in_channels": 512},
+            "data_preprocessor": {"mean": [127.0] * 3, "std": [60.0] * 3, "to_rgb": True},
+        },
+        "train_dataloader": loader,
+        "val_dataloader": loader,
+        "train_cfg": {"by_epoch": True, "max_epochs": 2},
+        "val_cfg": {},
+        "val_evaluator": {"type": "Accuracy", "topk": 1},
+        "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.01}},
+        "default_hooks": {"visualization": hook},
+        "custom_hooks": [{**hook, "out_dir": f"{folder}/own"}],
+        "visualizer": {
+            "type": "UniversalVisualizer",
+            "vis_backends": [{"type": "LocalVisBackend"}],
+            "save_dir": f"{folder}/drawn",
+        },
+        "randomness": {"seed": 0},
+        "work_dir": f"{folder}/work",
+    }
+    Runner.from_cfg(Config(config)).train()
+
+
 def mmseg(folder: str) -> Cases:
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
@@ -247,10 +294,10 @@ def mmaction(folder: str) -> Cases:
         )
 
 
-def contents(folder: Path) -> Iterator[tuple[str, Any]]:
+def contents(folder: Path, suffix: str = "") -> Iterator[tuple[str, Any]]:
     import cv2
 
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file()):
         name = f"file {path.relative_to(folder).as_posix()}"
         if path.suffix == ".png":
             yield name, cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -268,6 +315,8 @@ def main(engine: str, folder: str) -> None:
 
         mm2pl.install_as_mmengine()
     results: dict[str, Any] = {}
+    mmpretrain_run(f"{folder}/run")
+    results |= {f"run {name}": image for name, image in contents(Path(folder) / "run", ".png")}
     for cases in (mmpretrain, mmseg, mmdet, mmpose, mmaction):
         library = cases.__name__
         own = Path(folder) / library
