@@ -89,12 +89,21 @@ def test_public_classes_and_functions_name_the_modules_of_mmengine(reference: An
     homes = json.loads(done.stdout.splitlines()[-1])
     both = theirs.keys() & homes.keys()
     assert len(both) > 300
-    assert {name: homes[name] for name in both if homes[name] != theirs[name]} == ELSEWHERE
+    assert {homes[name] for name in both if homes[name] != theirs[name]} == ELSEWHERE
 
 
-# In files of their own; none of them is ever part of a pickle.
+# In private modules: neither abstract bases nor these functions are ever in a pickle.
 ELSEWHERE = {
-    "mmengine.config.ConfigDict": "",
+    "mmengine.config._action.DictAction",
+    "mmengine.optim.scheduler._base._ParamScheduler",
+    "mmengine.optim.scheduler._one_cycle.OneCycleParamScheduler",
+    "mmengine.optim.scheduler._plateau.ReduceOnPlateauParamScheduler",
+    "mmengine.runner._model_zoo.get_deprecated_model_names",
+    "mmengine.runner._model_zoo.get_external_models",
+    "mmengine.runner._model_zoo.get_mmcls_models",
+    "mmengine.runner._model_zoo.get_torchvision_models",
+    "mmengine.utils.misc.to_ntuple",
+    "mmengine.utils.misc.to_ntuple.<locals>.parse",
 }
 
 
