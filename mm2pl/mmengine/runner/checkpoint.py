@@ -26,7 +26,10 @@ from mm2pl.mmengine.dist import barrier, get_dist_info
 from mm2pl.mmengine.fileio import FileClient, get_file_backend
 from mm2pl.mmengine.logging import _pickling, print_log
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
-from mm2pl.mmengine.runner._model_zoo import (
+from mm2pl.mmengine.runner._model_zoo import (  # noqa: F401  MMEngine has all of them here
+    DEFAULT_CACHE_DIR,
+    ENV_MMENGINE_HOME,
+    ENV_XDG_CACHE_HOME,
     _get_mmengine_home,
     get_deprecated_model_names,
     get_external_models,

@@ -48,7 +48,9 @@ def homes() -> Iterator[str]:
     """Give a folder that is the home of torch's and MMEngine's downloads."""
     with TemporaryDirectory() as folder:
         moved = {"TORCH_HOME": f"{folder}/torch", "MMENGINE_HOME": f"{folder}/home"}
-        with patch.dict(os.environ, moved):
+        # A progress bar would start a thread that stays.
+        without_thread = patch.object(torch.hub.tqdm, "monitor_interval", 0, create=True)
+        with patch.dict(os.environ, moved), without_thread:
             yield folder
 
 

@@ -34,6 +34,8 @@ class Code:
 def _own_homes(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "home"))
+    # A progress bar would start a thread that stays.
+    monkeypatch.setattr(torch.hub.tqdm, "monitor_interval", 0, raising=False)
 
 
 def test_code_in_a_download_is_not_run(tmp_path):
