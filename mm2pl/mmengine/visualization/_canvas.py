@@ -52,9 +52,7 @@ class Canvas:
     the object itself, so that calls can be chained; other processes than the main one do nothing
     and return ``None``.
 
-    Differs: the figure is made when it is first needed, so that a run that draws nothing needs
-    neither matplotlib nor OpenCV.
-
+    The figure is made when it is first needed: a run that draws nothing needs no matplotlib.
     Drawing that needs the image's size raises ``AttributeError`` while there is no image.
 
     Attributes:

@@ -36,7 +36,8 @@ _FRAMELESS = {"frameon": False}
 class Visualizer(Canvas, ManagerMixin):
     """Draws on images, and hands scalars, images and the config to its backends, on rank 0 only.
 
-    Differs: the backends' configs are not modified.
+    Differs: the backends' configs are not modified; the figure is made when it is first drawn on,
+    so that a run that draws nothing needs neither matplotlib nor OpenCV.
 
     Args:
         name: The name of the instance (see ``get_instance``).
