@@ -79,15 +79,13 @@ def _end_group() -> None:
         torch_dist.destroy_process_group()
 
 
-def synchronize_norms(
-    model: nn.Module, sync_bn: str | None, key_path: str = "sync_bn"
-) -> nn.Module:
+def synchronize_norms(model: nn.Module, sync_bn: str | None, section: str = "") -> nn.Module:
     """Return the model with SyncBatchNorm in the place of BatchNorm, if asked for.
 
     Args:
         model: The model.
         sync_bn: ``torch`` or ``mmcv``: whose SyncBatchNorm; ``None`` leaves the model as it is.
-        key_path: Where the config says so.
+        section: Where the key stands in the config; at its top level by default.
 
     Raises:
         ConfigError: An unknown ``sync_bn``.
@@ -95,7 +93,7 @@ def synchronize_norms(
     if sync_bn is None:
         return model
     try:
-        with at_key(key_path, whole=True):
+        with at_key(section):
             return convert_sync_batchnorm(model, sync_bn)
     except ValueError:
         MMLogger.get_current_instance().error(

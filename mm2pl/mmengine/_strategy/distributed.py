@@ -43,7 +43,7 @@ class DDPStrategy(SingleDeviceStrategy):
 
     def convert_model(self, model: nn.Module) -> nn.Module:
         """Return the model with SyncBatchNorm in the place of BatchNorm, if asked for."""
-        return synchronize_norms(model, self.sync_bn, "strategy.sync_bn")
+        return synchronize_norms(model, self.sync_bn, "strategy")
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         if is_model_wrapper(model):
