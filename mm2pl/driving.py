@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from enum import Enum
 from typing import Any
 
@@ -32,5 +33,7 @@ def driver_of(loop: Any) -> Driver:
 
 def _overrides(loop: Any, name: str) -> bool:
     method = getattr(loop, name, None)
-    # Not by __module__, which the alias changes.
-    return method is not None and getattr(method, "__globals__", None) is not vars(loops)
+    if method is None:
+        return False
+    # Not by __module__, which the alias changes; and behind decorators such as torch.no_grad.
+    return getattr(inspect.unwrap(method), "__globals__", None) is not vars(loops)
