@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from packaging.version import Version
 
 from mm2pl._safe_globals import allowing
 from mm2pl.errors import CheckpointError, CheckpointNotFoundError
@@ -74,6 +75,15 @@ def _allowed_globals() -> list[Any]:
     for name in names:
         allowed += [(getattr(arrays, it), f"{name}.{it}") for it in ("_reconstruct", "scalar")]
     return allowed
+
+
+def allow_for_torch_load() -> None:
+    """Let any ``torch.load`` of this process read what MMEngine's checkpoints hold, and no more.
+
+    From 2.6 on torch refuses it; before, it refuses nothing.
+    """
+    if Version(torch.__version__) >= Version("2.6"):
+        torch.serialization.add_safe_globals(_allowed_globals())
 
 
 def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None) -> Any:

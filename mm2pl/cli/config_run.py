@@ -9,13 +9,15 @@ import os
 import re
 import sys
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm2pl import install_as_mmengine, profiles, version_gates
 from mm2pl.cli.output import print_last, say
-from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError
+from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError, nearest
 from mm2pl.failures import USAGE, describe, exit_status
+from mm2pl.libraries import LIBRARIES, how_to_get
 
 if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
@@ -59,6 +61,8 @@ class ConfigRun:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
         logging.raiseExceptions = False
+        if os.environ.get("RANK", "0") == "0":
+            _remark_on_scope(cfg.get("default_scope"))
         runner = self.runner = _build(cfg)
         if added:
             runner.logger.info(profiles.describe(cfg, added))
@@ -174,6 +178,20 @@ def _last_checkpoint(work_dir: str) -> str | None:
     record = Path(work_dir, "last_checkpoint")
     newest = record.read_text().strip() if record.is_file() else ""
     return newest or None
+
+
+def _remark_on_scope(scope: Any) -> None:
+    """Say that nothing registers under the default scope; MMEngine goes on without it."""
+    from mm2pl.mmengine.registry import Registry, root
+
+    registries = [one for one in vars(root).values() if isinstance(one, Registry)]
+    if not isinstance(scope, str) or any(one._search_child(scope) for one in registries):
+        return
+    if scope.isidentifier() and find_spec(scope) is not None:
+        return
+    near = nearest(scope, LIBRARIES)
+    advice = how_to_get(scope) or (f"did you mean {near[0]!r}?" if near else "is it spelt right?")
+    say(f"note: no library of default_scope={scope!r} is installed; {advice}")
 
 
 def _stray_keys(runner: Runner) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -55,9 +56,34 @@ class Script:
         main.__dict__.update(self.names, __annotations__={}, __builtins__=builtins)
         sys.modules[_MAIN] = main
         sys.argv[:] = self.arguments
+        sys.meta_path.insert(0, _CheckpointsFinder())
         if not getattr(sys.flags, "safe_path", False):
             sys.path[0] = self.folder
         exec(self.code, main.__dict__)
+
+
+class _CheckpointsFinder(MetaPathFinder):
+    """Lets the script's own ``torch.load`` read checkpoints once our module for them is imported.
+
+    Libraries' tools call it bare; since torch 2.6 it refuses what MMEngine puts into a checkpoint.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "mm2pl.checkpoint":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _CheckpointsLoader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _CheckpointsLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.allow_for_torch_load()
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

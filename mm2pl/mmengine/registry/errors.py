@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plError
-from mm2pl.mmengine.config.utils import MODULE2PACKAGE
+from mm2pl.libraries import how_to_get
 
 
 class LookupFailedError(ConfigError, RuntimeError):
@@ -46,8 +46,8 @@ def missing_package_hint(module: str | None) -> str | None:
     """Return what to do about a module that is not installed."""
     if module is None:
         return None
-    known = {**_MISSING, **{name: f"pip install {pip}" for name, pip in MODULE2PACKAGE.items()}}
-    return known.get(module, f"install the package that has {module}")
+    known = _MISSING.get(module) or how_to_get(module)
+    return known or f"install the package that has {module}"
 
 
 class AlreadyRegisteredError(ConfigKeyError):
