@@ -35,7 +35,7 @@ ASPECTS = (
 
 # (case, job of mm2pl, job of MMEngine that it is to be like)
 _LIKE = {"fit": "train", "from_cfg": "train", "own_fit": "train", "own_run": "train"}
-_LIKE["cli_test"] = "test"
+_LIKE |= {"cli_test": "test", "exchange": "resume"}
 RUNS = [
     (name, door, _LIKE.get(door, door))
     for name in CASES
@@ -60,6 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for engine in jobs.ENGINES:
                 of_cases = [jobs.jobs_of(engine, name, folder, f"{folder}/data") for name in CASES]
                 jobs.run(engine, folder, list(chain.from_iterable(of_cases)))
+            exchanged = [name for name in CASES if CASES[name].resumes]
+            made = [jobs.exchange("mmengine", name, folder, f"{folder}/data") for name in exchanged]
+            jobs.run("mmengine", folder, made)
             (folder / "done").touch()
     return folder
 
@@ -75,6 +78,16 @@ def test_a_zoo_config_runs_as_with_mmengine(
     assert found["error"] is None, jobs.output(folder, "mm2pl", case, ours)
     difference = first_difference(_compared(found, aspect), _compared(expected, aspect))
     assert difference is None, f"{case}, {ours}: {aspect}{difference}"
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if CASES[name].resumes])
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_mmengine_goes_on_from_a_checkpoint_of_mm2pl(folder: Path, case: str, aspect: str) -> None:
+    again = jobs.report(folder, "mmengine", case, "exchange")
+    assert again["error"] is None, jobs.output(folder, "mmengine", case, "exchange")
+    expected = jobs.report(folder, "mmengine", case, "resume")
+    difference = first_difference(_compared(again, aspect), _compared(expected, aspect))
+    assert difference is None, f"{case}: {aspect}{difference}"
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -254,6 +254,7 @@ CASES: dict[str, Case] = {
             *_TINY_RESNET,
             "model.neck.in_channels=256",
             "model.neck.hid_channels=32",
+            "default_hooks.checkpoint.interval=1",
         ),
         tests=False,
     ),

@@ -115,8 +115,14 @@ def _run(engine: str, job: dict[str, Any]) -> dict[str, Any]:
     report["predictions"] = [
         exact(pickle.loads(path.read_bytes())) for path in sorted(work_dir.glob("*.pkl"))
     ]
-    text = json.dumps(report).replace(str(work_dir.parent), "<root>")
-    return json.loads(text.replace(str(work_dir.parents[1]), "<runs>"))  # type: ignore[no-any-return]
+    text = json.dumps(report)
+    for path, mask in (
+        (job.get("other"), "<root>"),
+        (work_dir.parent, "<root>"),
+        (work_dir.parents[1], "<runs>"),
+    ):
+        text = text.replace(str(path), mask)
+    return json.loads(text)  # type: ignore[no-any-return]
 
 
 # Doors

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +42,37 @@ def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, A
     root = folder / engine / name
     doors = ("train",) if engine == "mmengine" else (*case.doors, *case.processes)
     jobs = [_job(case, root, door, data) for door in doors]
-    trained = root / "train"
-    if case.tests:
-        test = _job(case, root, "test", data)
-        test["args"] = [f"{trained}/epoch_2.pth", *test["args"]]
-        test["args"] += [one.replace("{work_dir}", test["work_dir"]) for one in case.test_args]
-        if case.tests_copy:
-            test["config"] = str(trained / Path(test["config"]).name)
-            test["options"] = []
-        jobs.append({**test, "after": f"{name} train"})
-        if engine == "mm2pl" and not case.test_args:
-            command = {
-                **test,
-                "name": "cli_test",
-                "door": "test",
-                "work_dir": str(root / "cli_test"),
-            }
-            command["args"] = [test["args"][0], "--work-dir", command["work_dir"]]
-            jobs.append({**command, "after": f"{name} train"})
+    after = [*_tests(engine, case, root, data)] if case.tests else []
     if case.resumes:
         resume = _job(case, root, "resume", data)
-        resume["args"] += ["--resume", f"{trained}/epoch_1.pth"]
-        jobs.append({**resume, "after": f"{name} train"})
+        after.append({**resume, "args": [*resume["args"], "--resume", f"{root}/train/epoch_1.pth"]})
+    jobs += [{**job, "after": f"{name} train"} for job in after]
+    if engine == "mm2pl" and case.resumes:
+        jobs.append(exchange(engine, name, folder, data))
     return [{**job, "name": f"{name} {job['name']}"} for job in jobs]
+
+
+def _tests(engine: str, case: Case, root: Path, data: str) -> Iterator[dict[str, Any]]:
+    job = _job(case, root, "test", data)
+    trained = root / "train"
+    if case.tests_copy:
+        job |= {"config": str(trained / Path(job["config"]).name), "options": []}
+    extra = [one.replace("{work_dir}", job["work_dir"]) for one in case.test_args]
+    yield {**job, "args": [f"{trained}/epoch_2.pth", *job["args"], *extra]}
+    if engine == "mm2pl" and not extra:
+        job |= {"name": "cli_test", "door": "test", "work_dir": str(root / "cli_test")}
+        yield {**job, "args": [f"{trained}/epoch_2.pth", "--work-dir", job["work_dir"]]}
+
+
+def exchange(engine: str, name: str, folder: Path, data: str) -> dict[str, Any]:
+    """Return the job that goes on from the checkpoint of the other engine, which has run."""
+    other = folder / next(one for one in ENGINES if one != engine) / name
+    job = _job(CASES[name], folder / engine / name, "exchange", data)
+    return {
+        **job,
+        "args": [*job["args"], "--resume", f"{other}/train/epoch_1.pth"],
+        "other": str(other),
+    }
 
 
 def _job(case: Case, root: Path, name: str, data: str) -> dict[str, Any]:
