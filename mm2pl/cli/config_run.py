@@ -185,7 +185,9 @@ def _remark_on_scope(scope: Any) -> None:
     from mm2pl.mmengine.registry import Registry, root
 
     registries = [one for one in vars(root).values() if isinstance(one, Registry)]
-    if not isinstance(scope, str) or any(one._search_child(scope) for one in registries):
+    if not isinstance(scope, str):
+        return
+    if any(one._search_child(scope) is not None for one in registries):
         return
     if scope.isidentifier() and find_spec(scope) is not None:
         return

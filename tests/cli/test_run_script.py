@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.calls import Done, command, environment
 
+pytestmark = pytest.mark.slow  # a hundred processes
 STATE = """import json, sys
 names = vars(sys.modules['__main__']).items()
 values = {name: value if type(value) is str else type(value).__name__ for name, value in names}

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from mm2pl import Runner, __version__, cli, uninstall_as_mmengine
+from mm2pl import Runner, __version__, cli, uninstall_as_mmengine, version_gates
+from mm2pl.cli.script_run import split
 from mm2pl.errors import DataError
+from mm2pl.mmengine.registry import MODELS, RUNNERS, Registry
 from mm2pl.plan import Note, Status
 
 Call = Callable[..., int]
@@ -26,6 +28,7 @@ class FakeRunner:
     notes: tuple[Note, ...] = ()
     metrics = {"toy/mean": 0.5}
     epoch, iter = 3, 12
+    rank = 0
 
     def __init__(self, cfg: Any) -> None:
         FakeRunner.cfg = cfg
@@ -146,7 +149,90 @@ def test_user_modules_are_imported_after_the_runner(call: Call) -> None:
         sys.modules.pop("cli_user_module", None)
 
 
+LOADER = (
+    "default_scope = 'mmpretrain'\nwork_dir = 'w'\n"
+    "train_dataloader = dict(num_workers=1, pin_memory=False)\n"
+)
+
+
+def test_the_librarys_profile_fills_what_the_config_leaves_out(
+    call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(logging.Logger, "info", lambda self, text: logged.append(text))
+    Path("config.py").write_text(LOADER)
+    call("fit", "config.py")
+    collate = {"type": "default_collate"}
+    assert FakeRunner.cfg.train_dataloader == {
+        "persistent_workers": True,
+        "collate_fn": collate,
+        "num_workers": 1,
+        "pin_memory": False,
+    }
+    assert logged == [
+        "profile mmpretrain: train_dataloader.persistent_workers=True,"
+        f" train_dataloader.collate_fn={collate} (--no-profile leaves this out)"
+    ]
+
+
+def test_no_profile_leaves_the_config_as_it_is(call: Call) -> None:
+    Path("config.py").write_text(LOADER)
+    call("fit", "config.py", "--no-profile")
+    assert FakeRunner.cfg.train_dataloader == {"num_workers": 1, "pin_memory": False}
+
+
+def test_the_runner_is_of_the_class_that_the_config_names(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RUNNERS, "build", FakeRunner)
+    monkeypatch.setattr(Runner, "from_cfg", None)
+    Path("config.py").write_text("runner_type = 'Own'\n")
+    assert call("fit", "config.py") == 0
+    assert FakeRunner.cfg.runner_type == "Own"
+
+
+def test_version_gates_are_relaxed_before_the_config_imports_anything(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relaxed: list[bool] = []
+    monkeypatch.setattr(version_gates, "relax", lambda: relaxed.append(FakeRunner.cfg is None))
+    call("fit", "config.py")
+    call("fit", "config.py", "--relax-version-gates")
+    assert relaxed == [False]
+
+
 # --------------------------------------------------------------------------- remarks
+
+
+@pytest.mark.parametrize(
+    ("scope", "remark"),
+    [
+        ("mmengine", None),
+        ("json", None),
+        (None, None),
+        ("mmflow", "'mmflow' is installed; pip install mmflow\n"),
+        ("mmcls", "'mmcls' is installed; pip install mmpretrain, which came after mmcls"),
+        ("mmdett", "'mmdett' is installed; did you mean 'mmdet'?"),
+        ("x y", "'x y' is installed; is it spelt right?"),
+    ],
+)
+def test_a_scope_that_nothing_registers_under_is_remarked(
+    call: Call, scope: str | None, remark: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("config.py").write_text(f"default_scope = {scope!r}\n")
+    call("fit", "config.py")
+    err = capsys.readouterr().err
+    assert (remark in err) if remark else ("note:" not in err)
+
+
+def test_a_scope_with_registries_of_its_own_needs_no_package(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODELS, "_children", dict(MODELS.children))
+    Registry("model", parent=MODELS, scope="toyscope")
+    Path("config.py").write_text("default_scope = 'toyscope'\n")
+    call("fit", "config.py")
+    assert "note:" not in capsys.readouterr().err
 
 
 def test_evaluating_without_weights_is_remarked(
@@ -260,7 +346,34 @@ def test_the_help_shows_the_commands_and_examples(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0
-    assert all(text in out for text in ("fit ", "validate ", "test ", "examples:", "exit status:"))
+    expected = ("fit ", "validate ", "test ", "run ", "examples:", "exit status:")
+    assert [text for text in expected if text not in out] == []
+
+
+def test_the_help_of_run_shows_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "--help"])
+    out = capsys.readouterr().out
+    expected = ("(SCRIPT | -m MODULE) [ARGS ...]", "PACKAGE:NAME", "--relax-version-gates")
+    assert end.value.code == 0
+    assert [text for text in expected if text not in out] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own", "script"),
+    [
+        ([], [], []),
+        (["a.py"], [], ["a.py"]),
+        (["a.py", "--help", "-m", "b"], [], ["a.py", "--help", "-m", "b"]),
+        (["--relax-version-gates", "a.py", "-x"], ["--relax-version-gates"], ["a.py", "-x"]),
+        (["--help", "a.py"], ["--help"], ["a.py"]),
+        (["-m", "a", "--help"], [], ["-m", "a", "--help"]),
+    ],
+)
+def test_the_scripts_arguments_begin_with_its_name(
+    arguments: list[str], own: list[str], script: list[str]
+) -> None:
+    assert split(arguments) == (own, script)
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test"])
@@ -272,4 +385,5 @@ def test_each_commands_help_explains_each_option(
     out = capsys.readouterr().out
     options = ("CONFIG", "CHECKPOINT", "--work-dir DIR", "--cfg-options KEY=VALUE")
     more = ("--load-from FILE", "--resume [FILE]", "--seed N", "--traceback")
+    more += ("--no-profile", "--relax-version-gates")
     assert [option for option in (*options, *more) if option not in out] == []

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mm2pl.errors import ConfigError, DataError
-from mm2pl.failures import describe, exit_status
+from mm2pl.failures import advice, describe, exit_status
 from mm2pl.mmengine.registry.errors import add_note, at_key, used_at
 
 
@@ -125,3 +125,39 @@ def test_a_workers_error_is_told_without_its_traceback(error: Exception, expecte
 def test_a_workers_error_is_placed_where_the_worker_raised_it() -> None:
     last = told_of_worker(ValueError("x")).splitlines()[-1]
     assert last.endswith("in __getitem__: raise self.error")
+
+
+# --------------------------------------------------------------------------- what is installed
+
+TORCHVISION = RuntimeError("operator torchvision::nms does not exist")
+INSTALLATION = [
+    (TORCHVISION, "torchvision does not fit the installed torch"),
+    (ModuleNotFoundError("No module named 'mmcv._ext'", name="mmcv._ext"), "full mmcv"),
+    (ImportError("/x/mmcv/_ext.so: undefined symbol: _ZN3c10"), "compiled for another torch"),
+    (ModuleNotFoundError("No module named 'mmseg'", name="mmseg.apis"), "mmsegmentation"),
+    (ModuleNotFoundError("No module named 'mmedit'", name="mmedit"), "pip install mmagic, which"),
+]
+
+
+@pytest.mark.parametrize(("error", "hint"), INSTALLATION)
+def test_what_does_not_fit_or_is_missing_is_said(error: Exception, hint: str) -> None:
+    outer = OSError("cannot go on")
+    outer.__cause__ = error
+    for one in (error, outer):
+        (line,) = advice(one)
+        assert line.startswith("Hint: ")
+        assert hint in line
+        assert line in describe(one, "c.py").splitlines()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("x"), ModuleNotFoundError("No module named 'x'", name="x")]
+)
+def test_of_other_errors_nothing_more_is_said(error: Exception) -> None:
+    assert advice(error) == []
+
+
+def test_a_hint_that_the_error_gives_itself_is_not_repeated() -> None:
+    error = ConfigError("mmseg is missing", hint="pip install mmsegmentation")
+    error.__cause__ = ModuleNotFoundError("No module named 'mmseg'", name="mmseg")
+    assert describe(error, "c.py").count("Hint:") == 1
