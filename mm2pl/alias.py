@@ -146,7 +146,10 @@ def _rename(holder: ModuleType | type, old: str, new: str) -> None:
         if isinstance(value, (staticmethod, classmethod)):
             value = value.__func__
         if isinstance(value, (type, FunctionType)) and _is_below(str(value.__module__), old):
+            line = vars(value).get("__firstlineno__")
             value.__module__ = new + value.__module__[len(old) :]
+            if line is not None:  # Python 3.13 drops it, and with it what inspect.getsource needs
+                value.__firstlineno__ = line  # type: ignore[union-attr]
             if isinstance(value, type):
                 _rename(value, old, new)
 
