@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
+from mm2pl.driving import Driver, driver_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -70,7 +72,9 @@ class RunProgress(ProgressBar):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         loop = self._runner.train_loop
-        if loop.by_epoch:
+        if driver_of(loop) is Driver.ITSELF:
+            self._begin("train", type(loop).__name__, 1)
+        elif loop.by_epoch:
             name = f"Epoch {loop.epoch + 1}/{loop.max_epochs}"
             self._begin("train", name, trainer.num_training_batches)
         else:
@@ -85,7 +89,7 @@ class RunProgress(ProgressBar):
         batch_idx: int,
     ) -> None:
         loop = self._runner.train_loop
-        self._advance("train", batch_idx + 1 if loop.by_epoch else loop.iter)
+        self._advance("train", batch_idx + 1 if getattr(loop, "by_epoch", True) else loop.iter)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close()

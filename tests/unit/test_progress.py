@@ -21,6 +21,7 @@ import pytest
 from rich.console import Console
 
 from mm2pl.mmengine.logging import MessageHub
+from mm2pl.mmengine.runner import BaseLoop
 from mm2pl.progress import RunProgress, _AboveBar, progress_bars
 from tests.cli.calls import command, environment, write_config
 
@@ -95,6 +96,22 @@ def test_the_bar_counts_epochs_as_the_log_does_and_shows_loss_and_rate(
     assert "Epoch 3/5" in text
     assert "2/2" in text
     assert "loss 0.25  lr 0.001" in text
+
+
+def test_a_loop_that_drives_itself_is_one_step_under_its_name(
+    runner: Any, screen: Terminal
+) -> None:
+    class OwnLoop(BaseLoop):
+        def run(self) -> None:
+            return None
+
+    runner.train_loop = OwnLoop.__new__(OwnLoop)
+    bar, trainer = RunProgress(runner), SimpleNamespace(num_training_batches=1)
+    bar.on_train_start(trainer, None)  # type: ignore[arg-type]
+    bar.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    bar.on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
+    bar.on_train_end(trainer, None)  # type: ignore[arg-type]
+    assert re.search("OwnLoop .*1/1", text_of(screen))
 
 
 def test_an_iteration_based_bar_counts_iterations_from_where_a_run_resumes(

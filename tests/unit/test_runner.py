@@ -23,6 +23,7 @@ from mm2pl.mmengine.dataset import DefaultSampler, default_collate
 from mm2pl.mmengine.evaluator import BaseMetric
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.model import BaseModel
+from mm2pl.mmengine.runner import EpochBasedTrainLoop, ValLoop
 from mm2pl.mmengine.visualization import Visualizer
 from mm2pl.runner import Runner
 
@@ -273,3 +274,40 @@ def test_a_limit_that_the_user_sets_on_the_trainer_outlives_a_stopped_run(tmp_pa
     runner.train()
     assert runner.trainer.limit_val_batches == 1
     assert runner.final_metrics == {"count": 4.0}
+
+
+# --------------------------------------------------------------------------- loops of one's own
+
+
+class OwnTrainLoop(EpochBasedTrainLoop):
+    def run(self) -> str:
+        super().run()
+        return "done"
+
+
+class OwnValLoop(ValLoop):
+    def run(self) -> dict[str, float]:
+        return {**super().run(), "own": 1.0}
+
+
+def test_a_training_loop_of_ones_own_is_one_step_whose_optimizer_steps_lightning_counts(tmp_path):
+    section = {"type": OwnTrainLoop, "max_epochs": 3}
+    runner = Runner.from_cfg(config(tmp_path, train_cfg=section))
+    assert runner.train() == "done"
+    assert (runner.epoch, runner.iter, runner.trainer.global_step) == (3, 6, 6)
+
+
+def test_metrics_of_a_validation_loop_of_ones_own_are_lightnings_too(tmp_path):
+    runner = Runner.from_cfg(config(tmp_path, val_cfg={"type": OwnValLoop}))
+    runner.train()
+    assert runner.trainer.callback_metrics["own"] == 1
+    found = runner.trainer.validate(runner.module, runner.datamodule, verbose=False)
+    assert found == [{"count": 8.0, "own": 1.0}]
+    assert runner.val() == runner.final_metrics == {"count": 8.0, "own": 1.0}
+
+
+def test_training_within_a_run_is_refused(tmp_path):
+    runner = Runner.from_cfg(config(tmp_path))
+    runner.register_hook(At("after_train_epoch", lambda one: one.train()))
+    with pytest.raises(ConfigRuntimeError, match="within a run"):
+        runner.train()
