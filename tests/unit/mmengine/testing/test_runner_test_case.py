@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from mm2pl.mmengine.registry import DATASETS, METRICS, MODELS
+from mm2pl.mmengine.runner import Runner
 from mm2pl.mmengine.testing import RunnerTestCase
+
+assert Runner  # imported before any test: Lightning writes an environment variable when it is
 
 
 class _Case(RunnerTestCase):
