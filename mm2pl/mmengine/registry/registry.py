@@ -68,6 +68,7 @@ class Registry:
             )
         self._name = name
         self._module_dict: dict[str, Any] = {}
+        self._give_way: set[str] = set()  # names that a later registration takes over
         self._children: dict[str, Registry] = {}
         self._locations = locations
         self._imported = False
@@ -311,8 +312,9 @@ class Registry:
         if module_name is None:
             module_name = cast(str, cast(Any, module).__name__)
         for name in [module_name] if isinstance(module_name, str) else module_name:
-            if not force and name in self._module_dict:
+            if not force and name in self._module_dict and name not in self._give_way:
                 raise AlreadyRegisteredError(name, self._module_dict[name], self.name)
+            self._give_way.discard(name)
             self._module_dict[name] = module
 
     @overload

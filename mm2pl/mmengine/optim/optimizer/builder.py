@@ -17,11 +17,19 @@ from mm2pl.mmengine.registry.errors import record
 __all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "build_optim_wrapper"]
 
 
+# What every torch since 1.10 has.
+_OLD_OPTIMIZERS = {"ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "NAdam"}
+_OLD_OPTIMIZERS |= {"RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam"}
+
+
 def register_torch_optimizers() -> list[str]:
     """Register every optimizer class of ``torch.optim``; return their names there.
 
     A name that belongs to another package's optimizer (Adafactor), or that the user has given to
     one of theirs already (a newer torch may add any name), is registered as ``Torch<name>``.
+
+    Differs: a class that is registered later takes the name of a newer optimizer of torch's, such
+    as ``Muon``, so that code from before torch had it works on.
     """
     names = []
     for name, kind in vars(torch.optim).items():
@@ -29,6 +37,8 @@ def register_torch_optimizers() -> list[str]:
             taken = name in _third_party.TAKEN or name in OPTIMIZERS.module_dict
             registered = f"Torch{name}" if taken else name
             OPTIMIZERS.register_module(name=registered, module=kind)
+            if name not in _OLD_OPTIMIZERS:
+                OPTIMIZERS._give_way.add(registered)
             names.append(name)
     return sorted(names)
 
