@@ -99,7 +99,7 @@ def _environment() -> dict[str, Any]:
     # pytest itself writes the first, OpenCV the second when it is imported; torch and OpenMP write
     # the others when they are first used.
     ours = ("PYTEST_CURRENT_TEST", "LD_LIBRARY_PATH", "KMP_", "TORCHINDUCTOR_", "TORCH_NCCL_")
-    ours += ("CUDA_MODULE_LOADING",)
+    ours += ("CUDA_MODULE_LOADING", "PYTORCH_NVML_")  # the latter is Lightning's, when imported
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
 
 
