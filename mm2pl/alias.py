@@ -175,11 +175,12 @@ def _their_name(name: str) -> str:
 
 def _serve_to_children() -> None:
     """Put the folder with the stand-in first, for ``spawn`` and for processes of all kinds."""
-    if SERVED not in sys.path:
-        # Programs look up their script's folder in sys.path[0]. It stays there unless it holds
-        # an mmengine itself, which spawned workers would import in our place.
-        first = Path(sys.path[0] if sys.path else "")
-        has_own = (first / THEIRS / "__init__.py").exists() or (first / f"{THEIRS}.py").exists()
+    # Programs look up their script's folder in sys.path[0]. It stays there unless it holds an
+    # mmengine itself, which spawned workers would import in our place.
+    first = Path(sys.path[0] if sys.path else "")
+    has_own = (first / THEIRS / "__init__.py").exists() or (first / f"{THEIRS}.py").exists()
+    if SERVED not in sys.path[: 1 if has_own else 2]:
+        sys.path[:] = [entry for entry in sys.path if entry != SERVED]
         sys.path.insert(0 if has_own else 1, SERVED)
     if SERVED not in _python_path():
         os.environ["PYTHONPATH"] = os.pathsep.join([SERVED, *_python_path()])

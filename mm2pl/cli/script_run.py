@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+from mm2pl.alias import install_as_mmengine
 from mm2pl.cli.output import say
 from mm2pl.errors import Mm2plError, nearest
 from mm2pl.failures import advice
@@ -59,6 +60,7 @@ class Script:
         sys.meta_path.insert(0, _CheckpointsFinder())
         if not getattr(sys.flags, "safe_path", False):
             sys.path[0] = self.folder
+        install_as_mmengine()  # again: what spawned workers need may have stood in that place
         exec(self.code, main.__dict__)
 
 

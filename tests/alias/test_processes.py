@@ -148,6 +148,18 @@ def test_spawned_workers_take_ours_before_an_mmengine_in_the_programs_folder(fol
     assert run(folder, "process.py", "spawn") == "('0.10.7', '0.10.7', True, 0.5)"
 
 
+@pytest.mark.slow
+def test_so_do_those_of_mm2pl_run(folder: Path) -> None:
+    (folder / "mmengine").mkdir()
+    (folder / "mmengine/__init__.py").write_text("raise ImportError('the wrong one')")
+    (folder / "sub").mkdir()
+    (folder / "library.py").rename(folder / "sub/library.py")
+    script = PROCESS.replace("mm2pl.install_as_mmengine()", "pass")
+    (folder / "sub/process.py").write_text(script)
+    said = run(folder, "-m", "mm2pl", "run", "sub/process.py", "spawn")
+    assert said == "('0.10.7', '0.10.7', True, 0.5)"
+
+
 # --------------------------------------------------------------------------- other programs
 
 
