@@ -30,6 +30,7 @@ ASPECTS = (
     "configs",
     "log",
     "hooks",
+    "second rank",  # the same of the other process, where there are two
     "predictions",  # what tools/test.py --out writes
 )
 

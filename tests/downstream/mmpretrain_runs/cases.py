@@ -55,6 +55,7 @@ class Case:
         tests_copy: Whether the test reads the copy of the config that training left, as it is.
         processes: ``own_fit``, ``own_run``: commands to run in a process of their own too.
         doors: How mm2pl trains; MMEngine does so by ``train``, the library's script.
+        distributed: Whether to train in two processes too.
         after: A job whose files ``{runs}`` in the options leads to.
     """
 
@@ -67,6 +68,7 @@ class Case:
     processes: tuple[str, ...] = ()
     doors: tuple[str, ...] = ("train", "fit", "from_cfg")
     after: str | None = None
+    distributed: bool = False
 
     def path(self, library: Path) -> str:
         """Return the config's file."""
@@ -108,6 +110,7 @@ CASES: dict[str, Case] = {
         resumes=True,
         test_args=("--out", "{work_dir}/predictions.pkl"),
         processes=("own_fit", "own_run"),
+        distributed=True,
     ),
     "resnet": Case(
         "resnet/resnet50_8xb32-coslr-preciseBN_in1k.py",

@@ -13,6 +13,7 @@ import os
 import pickle
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,9 @@ def _run(engine: str, job: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         error = f"{type(raised).__name__}: {raised}"
     recorded = json.loads(record.read_text()) if record.exists() else {}
+    second = record.with_suffix(".record.1")
+    if second.exists():
+        recorded["second rank"] = json.loads(second.read_text())
     report = {"error": error, **recorded, **collect(work_dir)}
     report["predictions"] = [
         exact(pickle.loads(path.read_bytes())) for path in sorted(work_dir.glob("*.pkl"))
@@ -162,6 +166,21 @@ def _process(engine: str, job: dict[str, Any]) -> None:
     subprocess.run([sys.executable, "-m", "mm2pl", *arguments], check=True)
 
 
+def _distributed(engine: str, job: dict[str, Any]) -> None:
+    """Run the library's own script in two processes, as its ``dist_train.sh`` does."""
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={_free_port()}"]
+    program = ["-m", "mm2pl", "run", job["script"]] if engine == "mm2pl" else [job["script"]]
+    arguments = [job["config"], *job["args"], "--launcher", "pytorch", *_options(job)]
+    arguments.append("env_cfg.dist_cfg.backend=gloo")
+    subprocess.run([sys.executable, *launch, *program, *arguments], check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def _from_cfg(engine: str, job: dict[str, Any]) -> None:
     from mmengine.config import Config, DictAction
     from mmengine.runner import Runner
@@ -191,6 +210,7 @@ DOORS: dict[str, Callable[[str, dict[str, Any]], None]] = {
     "test": _cli,
     "from_cfg": _from_cfg,
     "process": _process,
+    "ddp": _distributed,
 }
 
 if __name__ == "__main__":

@@ -21,7 +21,13 @@ STUBS = HERE.parent / "stubs"
 LIBRARY = reference_tool.LIBRARIES / "mmpretrain"
 
 ENGINES = ("mmengine", "mm2pl")
-_KINDS = {"fit": "fit", "from_cfg": "from_cfg", "own_fit": "process", "own_run": "process"}
+_KINDS = {
+    "fit": "fit",
+    "from_cfg": "from_cfg",
+    "own_fit": "process",
+    "own_run": "process",
+    "ddp": "ddp",
+}
 
 
 def environment(engine: str) -> dict[str, str]:
@@ -41,6 +47,7 @@ def jobs_of(engine: str, name: str, folder: Path, data: str) -> list[dict[str, A
     case = CASES[name]
     root = folder / engine / name
     doors = ("train",) if engine == "mmengine" else (*case.doors, *case.processes)
+    doors += ("ddp",) if case.distributed else ()
     jobs = [_job(case, root, door, data) for door in doors]
     after = [*_tests(engine, case, root, data)] if case.tests else []
     if case.resumes:

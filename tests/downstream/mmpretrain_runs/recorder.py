@@ -10,10 +10,28 @@ import json
 import os
 from typing import Any
 
+import mmengine
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+from torch.nn.parallel import DistributedDataParallel
 from tracing import digest, exact, random_state, without_times
+
+
+def _let_mmengine_train_on_a_cpu() -> None:
+    """Undo what makes MMEngine's DDP fail without a GPU, and nothing else."""
+    original = DistributedDataParallel.__init__
+
+    def without_devices(self: Any, module: Any, device_ids: Any = None, **kwargs: Any) -> None:
+        original(self, module, **kwargs)
+
+    torch.cuda.set_device = lambda device: None
+    DistributedDataParallel.__init__ = without_devices  # type: ignore[method-assign]
+
+
+if mmengine.__name__ == "mmengine" and not torch.cuda.is_available():
+    _let_mmengine_train_on_a_cpu()
 
 
 @HOOKS.register_module()
@@ -67,7 +85,8 @@ class Recorder(Hook):
         if self.trained:
             outcome["optimizer"] = exact(runner.optim_wrapper.state_dict())
         report = {"trace": self.events, **outcome}
-        with open(os.environ["RECORD"], "w") as file:
+        rank = "" if runner.rank == 0 else f".{runner.rank}"
+        with open(f"{os.environ['RECORD']}{rank}", "w") as file:
             json.dump(report, file)
 
 
