@@ -21,7 +21,6 @@ from runner_cases import (
     At,
     Recorder,
     case,
-    config,
     digest,
     errors,
     loader,
@@ -35,11 +34,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel
 from mmengine.optim import MultiStepLR, OptimWrapper
-from mmengine.runner import (
-    Runner,
-)
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from toys import ToyModel
 
@@ -614,7 +609,4 @@ def message_hub_visualizer_and_log_written_by_hooks(folder: str) -> Any:
 
 
 if __name__ == "__main__":
-    assert issubclass(ToyModel, BaseModel)
-    assert Runner is not None
-    assert config is not None
     runner_cases.main()
