@@ -97,13 +97,15 @@ def _job(case: Case, root: Path, name: str, data: str) -> dict[str, Any]:
     }
 
 
-def run(engine: str, folder: Path, jobs: list[dict[str, Any]]) -> None:
+def run(
+    engine: str, folder: Path, jobs: list[dict[str, Any]], driver: Path = HERE / "drive.py"
+) -> None:
     """Run jobs in one process of an engine; each leaves its report beside its work_dir."""
     (folder / engine).mkdir(parents=True, exist_ok=True)
     jobs_file = folder / engine / "jobs.json"
     jobs_file.write_text(json.dumps(jobs))
     done = subprocess.run(
-        [sys.executable, str(HERE / "drive.py"), engine, str(jobs_file)],
+        [sys.executable, str(driver), engine, str(jobs_file)],
         cwd=folder,
         env=environment(engine),
         stdout=subprocess.PIPE,
@@ -111,7 +113,7 @@ def run(engine: str, folder: Path, jobs: list[dict[str, Any]]) -> None:
         text=True,
     )
     if done.returncode:
-        pytest.fail(f"mmpretrain does not run with {engine}:\n{done.stdout[-4000:]}")
+        pytest.fail(f"the library does not run with {engine}:\n{done.stdout[-4000:]}")
 
 
 def report(folder: Path, engine: str, name: str, door: str) -> dict[str, Any]:
