@@ -5,7 +5,9 @@ Checked on Lightning 2.5.0 to 2.6.6.
 
 from __future__ import annotations
 
+import logging
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -188,6 +190,29 @@ def to_device(module: pl.LightningModule, trainer: pl.Trainer) -> None:
     device = trainer.strategy.root_device
     module.to(device)
     _optimizers_to_device(trainer.strategy.optimizers, device)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what the run's own log says, or what says nothing to a user.
+
+    Lightning sets its logger's level to INFO when it is imported; a level that somebody else has
+    set stays. The warnings are of parts frozen on purpose and of Lightning's own debts.
+    """
+    logger = logging.getLogger("lightning.pytorch")
+    chatty = logger.level == logging.INFO
+    if chatty:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
+            warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
+            # Lightning 2.6 on torch 2.13
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        if chatty:
+            logger.setLevel(logging.INFO)
 
 
 @contextmanager

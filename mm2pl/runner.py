@@ -6,9 +6,7 @@ import copy
 import inspect
 import os
 import os.path as osp
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,10 +23,10 @@ from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import broadcast, get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.registry import RUNNERS, DefaultScope
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
@@ -137,9 +135,9 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         self._hooks: list[Hook] = []
         self._hook_collection = HookCollection(self, self._hooks)
         self._hook_callback = HookCallback(self)
-        self.trainer = make_trainer(
-            self.plan, [self._hook_callback, *progress_bars(self)], self._work_dir
-        )
+        callbacks = [self._hook_callback, *progress_bars(self)]
+        with _lightning.quiet():
+            self.trainer = make_trainer(self.plan, callbacks, self._work_dir)
         self.trainer.logger = VisualizerLogger(
             self.visualizer, self._work_dir, self._experiment_name, self._timestamp
         )
@@ -297,7 +295,11 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         return metrics
 
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
-        with at_key("", file=self.cfg.filename), _quiet(), _lightning.keyboard_interrupts():
+        with (
+            at_key("", file=self.cfg.filename),
+            _lightning.quiet(),
+            _lightning.keyboard_interrupts(),
+        ):
             run(self.module, datamodule=self.datamodule, **options)
         _lightning.to_device(self.module, self.trainer)
 
@@ -464,14 +466,3 @@ def _any_built(schedulers: Any) -> bool:
     if isinstance(schedulers, (list, tuple)):
         return any(map(_any_built, schedulers))
     return isinstance(schedulers, _ParamScheduler)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what says nothing to the user: parts frozen on purpose, and Lightning's own debts."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
-        warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
-        # Lightning 2.6 on torch 2.13
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        yield

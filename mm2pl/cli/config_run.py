@@ -57,8 +57,6 @@ class ConfigRun:
             cfg = _load(args)
         _resolve_resume(args, cfg)
         cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
-        # Lightning sets its level when it is imported; the run's own log says what it would say.
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
         logging.raiseExceptions = False
         if os.environ.get("RANK", "0") == "0":
