@@ -74,8 +74,11 @@ class BaseDataElement:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        # The order of the values; a property's value is kept as `_x`, and `x` stands before it.
+        order = [name for kept in state for name in (kept.removeprefix("_"), kept)]
         for kind in _PRIVATE:
-            self.__dict__[kind] = _Names(name for name in state if name in state[kind])
+            names = state[kind]
+            self.__dict__[kind] = _Names([*(n for n in order if n in names), *sorted(names)])
 
     def set_metainfo(self, metainfo: dict[str, Any]) -> None:
         """Set or change meta information, of which a deep copy is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import pytest
@@ -17,6 +18,28 @@ def test_fields_keep_the_order_in_which_they_were_set() -> None:
     data.y = 4
     assert data.all_keys() == ["z", "a", "b", "c", "y"]
     assert pickle.loads(pickle.dumps(data)).all_keys() == data.all_keys()
+
+
+class Sample(BaseDataElement):
+    """As the libraries' samples, with a property whose value is kept under another name."""
+
+    @property
+    def mask(self) -> int:
+        return int(self._mask)
+
+    @mask.setter
+    def mask(self, value: int) -> None:
+        self.set_field(value, "_mask", dtype=int)
+
+
+def test_a_copy_keeps_the_names_of_properties() -> None:
+    sample = Sample(metainfo={"z": 1}, y=1)
+    sample.mask = 3
+    sample.set_data({"b": 2})
+    for same in (pickle.loads(pickle.dumps(sample)), copy.deepcopy(sample)):
+        assert "mask" in same
+        assert same.all_keys() == sample.all_keys() == ["z", "y", "mask", "b"]
+        assert list(same._data_fields) == list(sample._data_fields)
 
 
 def test_field_names_compare_with_sets() -> None:
