@@ -21,7 +21,7 @@ from mm2pl.mmengine.registry import MODEL_WRAPPERS
 from mm2pl.mmengine.registry.errors import at_key
 
 # What a launcher gives to each process, and the command that does.
-_LAUNCHERS = {
+LAUNCHERS = {
     "pytorch": (("LOCAL_RANK", "RANK", "WORLD_SIZE"), "torchrun --nproc_per_node=2 ..."),
     "slurm": (("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NODELIST"), "srun ..."),
     "mpi": (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"), "mpirun -np 2 ..."),
@@ -39,7 +39,7 @@ def check_launcher(launcher: str) -> None:
     """
     if launcher == "none" or is_distributed():
         return
-    variables, command = _LAUNCHERS[launcher]
+    variables, command = LAUNCHERS[launcher]
     missing = [name for name in variables if name not in os.environ]
     if missing:
         raise ConfigKeyError(

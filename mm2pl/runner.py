@@ -68,7 +68,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         data_preprocessor: Goes into the model's config.
         load_from: A checkpoint to load, or with ``resume`` to go on from.
         resume: Go on from ``load_from`` or from the newest checkpoint.
-        launcher: ``none``; other launchers come later.
+        launcher: What started this process: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         env_cfg: cuDNN, worker processes, distributed backend.
         log_processor: Formats the log.
         log_level: Level of the text log.

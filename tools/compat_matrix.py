@@ -18,8 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from mm2pl import mmengine
-from mm2pl.mmengine import registry
+from mm2pl.distributed import LAUNCHERS
+from mm2pl.mmengine import _strategy, registry
 from mm2pl.plan import Status
+from mm2pl.profiles import PROFILES, Default
+from mm2pl.runner import Runner
 from mm2pl.support import MARKERS, MISSING_MODULES, Marker
 from mm2pl.translate.data import LOADER_RULES
 from mm2pl.translate.hooks import DEFAULT_HOOKS
@@ -45,6 +48,8 @@ its registries and from its marks for what is unsupported; a test fails when thi
 | approximated | does nearly the same; the row says what differs |
 | no effect | is read and changes nothing here; the row says why |
 | decided by its class | is handed to the class that `type` names |
+| added by the library's profile | `mm2pl fit`, `validate` and `test` fill it in |
+| mm2pl's own | MMEngine does not have it |
 | unsupported | using it raises an error with this reason |
 
 Smaller differences, in things that are supported: [docs/differences.md](docs/differences.md).
@@ -58,10 +63,14 @@ def generate() -> str:
     for title, rules in _sections():
         parts += [f"\n### {title}\n\n", _table("key", map(_rule_row, rules))]
     parts += ["\n### `default_hooks`\n\n", _table("key", _default_hook_rows())]
+    parts += ["\n### `launcher`\n\n", _table("value", _launcher_rows())]
+    parts += ["\n### What a library's profile adds\n\n", _table("library", _profile_rows())]
     parts.append("\n## Classes that a config names by `type`\n\nOptimizers are torch's own.\n")
     for name, members in _registries():
         rows = [_class_row(key, members[key]) for key in sorted(members)]
         parts += [f"\n### `{name}`\n\n", _table("type", rows)]
+    parts.append("\n## The runner\n\n")
+    parts.append(_table("attribute", _runner_rows()))
     parts.append("\n## Modules and public names\n\n")
     parts.append(_table("module", [*_module_rows(modules), *_missing_rows()]))
     parts.append("\n### Unsupported names\n\n")
@@ -89,6 +98,65 @@ def _default_hook_rows() -> Iterator[Row]:
         options = ", ".join(f"{key}={value!r}" for key, value in hook.items() if key != "type")
         text = f"{hook['type']}({options})" if options else hook["type"]
         yield f"`{name}`", Status.TRANSLATED.value, f"{text}, unless the config says otherwise"
+
+
+def _launcher_rows() -> Iterator[Row]:
+    yield "`none`", Status.AS_IS.value, "a process that is alone"
+    for name, (_, command) in LAUNCHERS.items():
+        text = f"Lightning's DDPStrategy over the processes that `{command}` starts"
+        yield f"`{name}`", Status.TRANSLATED.value, text
+
+
+def _profile_rows() -> Iterator[Row]:
+    for scope, profile in PROFILES.items():
+        values: dict[str, list[str]] = {}
+        for default in profile.defaults:
+            values.setdefault(" and ".join(default.commands), []).append(_added(default))
+        texts = [f"{commands}: {', '.join(added)}" for commands, added in values.items()]
+        text = "; ".join([*texts, f"read from {profile.source}"])
+        status = Status.ADDED if texts else Status.NO_EFFECT
+        yield f"`{scope}`", status.value, text
+
+
+def _added(default: Default) -> str:
+    value = f"`{default.copied_from}`" if default.copied_from else f"`{default.value!r}`"
+    return f"`{default.key_path}` = {value}"
+
+
+def _runner_rows() -> Iterator[Row]:
+    """Yield the runner's public attributes: those of the class, and what an instance keeps."""
+    rows = {name: _summary(getattr(Runner, name)) for name in dir(Runner) if name[0] != "_"}
+    for name, text in sorted({**rows, **RUNNER_KEEPS, **RUNNER_OWN}.items()):
+        is_method = callable(getattr(Runner, name, None))
+        status = Status.TRANSLATED if name in _RUN_BY_TRAINER else Status.AS_IS
+        own = name in RUNNER_OWN
+        yield f"`{name}{'()' * is_method}`", "mm2pl's own" if own else status.value, text
+
+
+RUNNER_KEEPS = {
+    "auto_scale_lr": "The section of the config",
+    "cfg": "The config, as it was given",
+    "default_scope": "The registry scope in use",
+    "log_processor": "Formats the log",
+    "logger": "The text log",
+    "message_hub": "Histories of scalars, and what hooks tell each other",
+    "optim_wrapper": "The optimizer wrapper or wrappers; before training, their config",
+    "param_schedulers": "The schedules; before training, their config",
+    "visualizer": "Hands scalars and images to the backends",
+}
+RUNNER_OWN = {
+    "bare_model": "The model without a wrapper",
+    "datamodule": "The loaders as a LightningDataModule",
+    "eval_loop": "Return the loop of `val` or `test`",
+    "final_metrics": "Metrics of the last validation or test; empty before the first",
+    "from_plan": "Build a runner from a plan, with what was changed since it was made",
+    "module": "The LightningModule around the model",
+    "plan": "What the settings were translated to",
+    "prepare": "Do what comes before the first step; Lightning calls it through its `setup`",
+    "randomness": "The `randomness` section",
+    "trainer": "The Lightning Trainer",
+}
+_RUN_BY_TRAINER = ("train", "val", "test", "wrap_model")
 
 
 def _registries() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,8 +196,9 @@ def _summary(kind: Any) -> str:
 
 def _driven_by_lightning() -> tuple[Any, ...]:
     loops, wrappers = registry.LOOPS, registry.OPTIM_WRAPPERS
-    runners = registry.RUNNERS
-    return (*loops.module_dict.values(), *wrappers.module_dict.values(), runners.get("Runner"))
+    runners, strategies = registry.RUNNERS, registry.STRATEGIES
+    roots = (loops, wrappers, runners, strategies)
+    return tuple(kind for root in roots for kind in root.module_dict.values())
 
 
 def _why(marker: Marker) -> str:
@@ -140,7 +209,7 @@ def _modules() -> Iterator[ModuleType]:
     """Import and yield every public module of our MMEngine surface."""
     for found in pkgutil.walk_packages(mmengine.__path__, f"{OURS}."):
         module = importlib.import_module(found.name)
-        if not any(part.startswith("_") for part in found.name.split(".")):
+        if module is _strategy or "._" not in found.name:
             yield module
 
 

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "differences.md"
 BEGIN = "<!-- Written by `make matrix` from the code. -->\n"
 MARK = "Differs:"
+MMENGINES_OWN = "_strategy"  # a name that begins with an underscore and is known all the same
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
@@ -36,12 +37,13 @@ def generate(package: Path = ROOT / "mm2pl") -> str:
 
 def _visible(path: list[str]) -> str:
     """Join a path of names without those behind the curtain, which no reader knows."""
-    return ".".join(part for part in path if not part.startswith("_"))
+    return ".".join(part for part in path if not part.startswith("_") or part == MMENGINES_OWN)
 
 
 def _context(node: Documented, module: str) -> str:
     """Return what a private thing does, since its name does not say it."""
-    private = "._" in f".{module}.{getattr(node, 'name', '')}"
+    path = f"{module}.{getattr(node, 'name', '')}".replace(MMENGINES_OWN, "")
+    private = "._" in f".{path}"
     summary = " ".join((ast.get_docstring(node) or "").split()).partition(". ")[0]
     if not private or isinstance(node, ast.ClassDef) or not summary:
         return ""

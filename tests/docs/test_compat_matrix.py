@@ -24,6 +24,20 @@ for found in pkgutil.iter_modules(mmengine.__path__, "mmengine."):
     names[found.name] = sorted(getattr(module, "__all__", []))
 print(json.dumps(names))
 """
+RUNNER_NAMES = """
+import json, tempfile
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+
+class Model(BaseModel):
+    def forward(self): ...
+
+
+with tempfile.TemporaryDirectory() as folder:
+    runner = Runner(Model(), folder, experiment_name="names")
+print(json.dumps([name for name in dir(runner) if not name.startswith("_")]))
+"""
 
 
 def test_the_matrix_says_what_the_code_says() -> None:
@@ -58,6 +72,14 @@ def test_every_public_name_of_mmengine_is_there_or_said_to_be_missing(reference:
     assert missing <= set(MISSING_MODULES)
     for module in set(theirs) - missing:
         assert set(theirs[module]) <= set(ours[module]), module
+
+
+@pytest.mark.slow
+def test_the_runners_attributes_are_those_of_mmengine_and_our_own(reference: Any) -> None:
+    theirs = set(reference.run(RUNNER_NAMES))
+    rows = {row[0].strip("`()") for row in compat_matrix._runner_rows()}
+    assert rows == theirs | set(compat_matrix.RUNNER_OWN)
+    assert not theirs & set(compat_matrix.RUNNER_OWN)
 
 
 def _ours() -> dict[str, list[str]]:
