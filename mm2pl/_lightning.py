@@ -5,12 +5,13 @@ Checked on Lightning 2.5.0 to 2.6.6.
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -82,6 +83,35 @@ class _QuietConnector(_LoggerConnector):
 def skip_empty_results(trainer: pl.Trainer) -> None:
     """Spare a new Trainer the summary of logged results after batches that logged nothing."""
     trainer._logger_connector = _QuietConnector(trainer)
+
+
+class StoppedIteration(RuntimeError):
+    """A StopIteration of a hook's or a model's, which Lightning would take for the end of the data.
+
+    Attributes:
+        original: The StopIteration.
+    """
+
+    def __init__(self, original: StopIteration) -> None:
+        super().__init__(f"a hook, the model or the data raised StopIteration: {original}")
+        self.original = original
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def no_end_of_data(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let what Lightning's loops call fail with a StopIteration, not end the loop in silence."""
+
+    @functools.wraps(function)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            raise StoppedIteration(error) from error
+
+    return guarded
 
 
 def is_running(trainer: pl.Trainer) -> bool:
@@ -207,6 +237,9 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
             warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
+            warnings.filterwarnings("ignore", message="train_dataloader yielded None")
+            # Evaluators have collected their metrics from all processes already.
+            warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
             # Lightning 2.6 on torch 2.13
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield
@@ -216,15 +249,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def keyboard_interrupts() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt; Lightning turns it into an exit and ignores the next."""
+def original_errors() -> Iterator[None]:
+    """Let a StopIteration be one; and Ctrl-C a KeyboardInterrupt, which Lightning makes an exit."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except StoppedIteration as error:
+        raise error.original from None
     except SystemExit as end:
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from here on
         raise end.__context__ from None
 
 

@@ -103,7 +103,10 @@ def _load(args: argparse.Namespace, import_custom_modules: bool = True) -> Confi
     path = Path(args.config)
     if not path.is_file():
         what = "this is a folder" if path.is_dir() else "the config file does not exist"
-        raise ConfigFileNotFoundError(what, file=args.config, hint="give a file's path")
+        hint = "give a file's path"
+        if "::" in args.config:
+            hint = f"in a file of your own, write _base_ = [{args.config!r}], and give that file"
+        raise ConfigFileNotFoundError(what, file=args.config, hint=hint)
     cfg = Config.fromfile(args.config, import_custom_modules=import_custom_modules)
     _merge(cfg, args.cfg_options or {})
     options: dict[str, Any] = {}
