@@ -37,8 +37,9 @@ def eval_loader(dataset: str = "ToyDataset", **options: Any) -> dict[str, Any]:
 class Case:
     """One scenario's folder and runs."""
 
-    def __init__(self, work_dir: Path) -> None:
+    def __init__(self, work_dir: Path, *names: str) -> None:
         self.work_dir = work_dir
+        self.name = ".".join(names)
         self.results: list[Any] = []
         self.runners: list[Any] = []
 
@@ -90,8 +91,9 @@ class Case:
         """
         engine = Path(mmengine.__file__).parts[-3]
         folder = self.work_dir.parent if EXCHANGE is None else EXCHANGE
-        shutil.copy(self.work_dir / checkpoint, folder / f"{engine}_{checkpoint}")
-        found = sorted(folder.glob(f"*_{checkpoint}"))
+        name = f"{self.name}_{checkpoint}"
+        shutil.copy(self.work_dir / checkpoint, folder / f"{engine}_{name}")
+        found = sorted(folder.glob(f"*_{name}"))
         others = [path for path in found if not path.name.startswith(f"{engine}_")]
         return Path(shutil.copy((others or found)[0], self.work_dir.parent / "exchanged.pth"))
 

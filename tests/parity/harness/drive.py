@@ -113,7 +113,7 @@ def run(function: Callable[[Any], None]) -> dict[str, Any]:
     random.seed(0)
     with tempfile.TemporaryDirectory() as work_dir:
         os.chdir(work_dir)
-        case = Case(Path(work_dir).resolve() / "work")
+        case = Case(Path(work_dir).resolve() / "work", function.__module__, function.__name__)
         case.work_dir.mkdir()
         error = None
         try:
