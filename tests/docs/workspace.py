@@ -16,6 +16,7 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+STUBS = ROOT / "tests/downstream/stubs"  # what this machine cannot have of torchvision
 # Commands that set up the repository itself; other tests look at what they name.
 SET_UP = ("make ", "pip install ")
 # Fewer and smaller batches; epochs, and so the names of checkpoints, stay as they are.
@@ -44,17 +45,26 @@ class Workspace:
         self._commands.mkdir()
         self._packages.mkdir()
         (self._packages / "mm2pl").symlink_to(ROOT / "mm2pl")
-        for name, command in (("python", ""), ("mm2pl", " -m mm2pl")):
+        commands = {"python": "", "mm2pl": " -m mm2pl", "torchrun": " -m torch.distributed.run"}
+        for name, command in commands.items():
             script = self._commands / name
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
             script.chmod(0o755)
 
-    def execute(self, *command: str, mmengine: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run a command; with ``mmengine`` beside the real MMEngine and without mm2pl."""
-        if mmengine:
+    def execute(self, *command: str, beside: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command.
+
+        Args:
+            *command: The command.
+            beside: ``mmengine`` for the real MMEngine in the place of mm2pl, ``libraries`` for
+                mmpretrain and its kin beside mm2pl.
+        """
+        if beside == "mmengine":
             environment = reference.environment()
         else:
-            environment = {**os.environ, "PYTHONPATH": str(self._packages)}
+            paths = [STUBS, reference.LIBRARIES] if beside == "libraries" else []
+            path = os.pathsep.join(map(str, [*paths, self._packages]))
+            environment = {**os.environ, "PYTHONPATH": path}
         environment["PATH"] = f"{self._commands}:{os.environ['PATH']}"
         environment.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", COLUMNS="100")
         return subprocess.run(
@@ -72,7 +82,7 @@ class Workspace:
         Raises:
             AssertionError: Its exit status is another than the tags say.
         """
-        beside_mmengine = "mmengine" in block.tags
+        beside = next((tag for tag in block.tags if tag in ("mmengine", "libraries")), "")
         if block.file_name:
             target = self.folder / block.file_name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +95,7 @@ class Workspace:
             programs = [["bash", "-c", line] for line in wanted]
         output = ""
         for program in programs:
-            done = self.execute(*program, mmengine=beside_mmengine)
+            done = self.execute(*program, beside=beside)
             expected = 2 if "fails" in block.tags else 0
             assert done.returncode == expected, (
                 f"exit status {done.returncode} instead of {expected} of:\n{program[-1]}\n"
