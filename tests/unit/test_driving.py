@@ -43,7 +43,7 @@ def test_a_loop_with_its_own_run_epoch_drives_itself():
     assert driver_of(own(EpochBasedTrainLoop, run_epoch=method)) is Driver.ITSELF
 
 
-@pytest.mark.parametrize("decorate", [lambda one: one, torch.no_grad(), functools.partial])
+@pytest.mark.parametrize("decorate", [lambda one: one, torch.no_grad(), functools.partialmethod])
 def test_a_run_iter_of_ones_own_runs_each_step_of_training_or_the_whole_evaluation(decorate):
     for base in TRAIN:
         assert driver_of(own(base, run_iter=decorate(method))) is Driver.STEPS
