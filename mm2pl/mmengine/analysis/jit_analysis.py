@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import nn
 from typing_extensions import Self
 
@@ -26,13 +27,15 @@ from mm2pl.mmengine.logging import print_log
 
 # Operators that move, make or select data, and cost nothing.
 _FREE_NAMES = """
-    Int ScalarImplicit __and__ arange bitwise_not cat chunk clamp clamp_ constant_pad_nd contiguous
-    copy_ detach dropout empty eq expand flatten floor floor_divide full full_like gather ge gt
-    index index_put_ lift_fresh masked_fill max narrow new_empty new_full new_zeros nonzero ones
-    permute relu relu_ remainder reshape roll select size slice split split_with_sizes squeeze
-    stack t to transpose type_as unbind unsqueeze unsqueeze_ view zeros zeros_like
+    Int ScalarImplicit __and__ _has_compatible_shallow_copy_type arange bitwise_not cat chunk clamp
+    clamp_ constant_pad_nd contiguous copy_ detach detach_ dropout empty eq expand flatten floor
+    floor_divide full full_like gather ge gt index index_put_ lift_fresh masked_fill max narrow
+    new_empty new_full new_zeros nonzero ones permute relu relu_ remainder reshape roll select size
+    slice split split_with_sizes squeeze stack t to transpose type_as unbind unsqueeze unsqueeze_
+    view zeros zeros_like
 """
 _FREE_OPERATORS = frozenset(f"aten::{name}" for name in _FREE_NAMES.split())
+_NUMBERS = (int, float, np.number)
 _WITHOUT_FORWARD = (nn.ModuleList, nn.ModuleDict, nn.Module, nn.Identity)
 
 
@@ -240,7 +243,7 @@ def _named_cost(kind: str, cost: Counter[str] | float) -> Counter[str]:
     """Return what a handle gave, under the operator's name if it gave a mere number."""
     named = cost if isinstance(cost, Counter) else Counter({kind.partition("::")[2]: cost})
     for value in named.values():
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, _NUMBERS):
             raise ConfigError(
                 f"the handle of {kind} returned a {type(value).__name__}, not an int or a float"
             )

@@ -82,8 +82,10 @@ def conv_flop_count(
 
 def conv_flop_jit(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """Count ``_convolution``, under the name ``conv``."""
-    x, weight, transposed = inputs[0], inputs[1], inputs[6]
-    return Counter({"conv": conv_flop_count(x.shape, weight.shape, outputs[0].shape, transposed)})
+    weight, transposed = inputs[1], inputs[6]
+    without_batch = inputs[0].ndim < weight.ndim
+    shapes = [(1, *x.shape) if without_batch else x.shape for x in (inputs[0], outputs[0])]
+    return Counter({"conv": conv_flop_count(shapes[0], weight.shape, shapes[1], transposed)})
 
 
 def einsum_flop_jit(inputs: list[Any], outputs: list[Any]) -> float:

@@ -23,6 +23,7 @@ def config_in(checkpoint: Any, file: str) -> Config:
         ValueError: It holds none. (An ``AssertionError`` too, as MMEngine raises without ``meta``.)
         CheckpointError: It holds code.
     """
+    checkpoint = {} if checkpoint is None else checkpoint
     text = checkpoint.get("message_hub", {}).get("runtime_info", {}).get("cfg")
     if text is None:  # MMEngine's first versions kept it here alone
         text = checkpoint.get("meta", {}).get("cfg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import operator
 import os.path as osp
 import re
 import warnings
@@ -220,6 +221,8 @@ class BaseInferencer(metaclass=InferencerMeta):
 
     def _get_chunk_data(self, inputs: Iterable[Any], chunk_size: int) -> Iterator[list[Any]]:
         """Yield lists of ``chunk_size`` inputs; the last may be shorter."""
+        if operator.index(chunk_size) < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {chunk_size}")
         iterator = iter(inputs)
         while chunk := list(islice(iterator, chunk_size)):
             yield chunk

@@ -175,7 +175,7 @@ class CheckpointLoader:
             map_location: As in :func:`torch.load`.
             logger: Where it is said.
         """
-        filename = str(filename)
+        filename = os.fspath(filename)
         loader = cls._get_checkpoint_loader(filename)
         kind = getattr(loader, "__name__", repr(loader)).removeprefix("load_from_")
         print_log(f"Loads checkpoint by {kind} backend from path: {filename}", logger=logger)

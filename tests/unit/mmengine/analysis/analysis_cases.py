@@ -56,6 +56,10 @@ def resampling(self, x):
     return self.pool(self.drop(self.nothing(x))) + F.adaptive_avg_pool1d(x.flatten(2), 2).mean()
 
 
+def unbatched(self, x):
+    return self.back(self.conv(x[0])) + F.conv1d(x[0].flatten(1), self.line).mean()
+
+
 def shared(self, x):
     return self.first(self.second(x)) + self.holder[0](x) + self.unused.weight.sum()
 
@@ -90,6 +94,9 @@ def models():
             nothing=nn.Identity(),
             spare=nn.Linear(1, 1),
         ),
+        "unbatched": Model(
+            unbatched, conv=nn.Conv2d(4, 8, 3, stride=2), back=nn.ConvTranspose2d(8, 4, 2)
+        ),
         "shared": Model(
             shared, first=same, second=same, holder=nn.ModuleList([same]), unused=nn.Linear(2, 2)
         ),
@@ -97,7 +104,8 @@ def models():
             one_child, outer=nn.Sequential(nn.Sequential(nn.Conv2d(4, 2, 1), nn.ReLU()))
         ),
     }
-    with_weight["convolutions"].line = nn.Parameter(torch.zeros(2, 4, 3))
+    for name in ("convolutions", "unbatched"):
+        with_weight[name].line = nn.Parameter(torch.zeros(2, 4, 3))
     with_weight["products"].square = nn.Parameter(torch.zeros(8, 8))
     with_weight["products"].bias = nn.Parameter(torch.zeros(8))
     return with_weight

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -36,7 +37,10 @@ def ours() -> dict[str, Any]:
     return found
 
 
-CASES = ["convolutions", "norms", "products", "attention", "resampling", "shared", "one_child"]
+CASES = [
+    *("convolutions", "norms", "products", "attention", "resampling", "unbatched", "shared"),
+    "one_child",
+]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -98,6 +102,11 @@ def test_a_handle_of_ones_own_counts() -> None:
 
     analyzer = FlopAnalyzer(nn.Softmax(-1), torch.ones(1, 2, 3))
     assert analyzer.set_op_handle("aten::softmax", count).by_operator() == {"mine": 3}
+
+
+def test_a_handle_may_return_a_number_of_numpys() -> None:
+    analyzer = FlopAnalyzer(nn.Softmax(-1), torch.ones(1, 2))
+    assert analyzer.set_op_handle("aten::softmax", lambda i, o: np.int64(3)).total() == 3
 
 
 def test_a_handle_of_none_leaves_an_operator_out() -> None:

@@ -289,6 +289,7 @@ def ways_to_a_model(m: Package) -> Any:
             {"weights": f"{folder}/bare.pth"},
             {"weights": f"{folder}/none.pth", "model": cfg},
             {},
+            {"model": {}},
             {"model": 3},
             {"model": f"{folder}/none.py"},
             {"model": "toy"},

@@ -160,3 +160,11 @@ def test_the_hub_says_that_a_model_has_no_weights(shop):
         AssertionError, match=r"metafile of mmfewshot::b/net_l\.py names no Weights"
     ):
         get_model("mmfewshot::b/net_l.py", pretrained=True)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint is not loaded")
+@pytest.mark.parametrize(("size", "kind"), [(0, ValueError), (-1, ValueError), (None, TypeError)])
+def test_a_batch_of_no_size_is_refused(inferencer, size, kind):
+    make = inferencer({"model": {"type": "Toy"}}, show_progress=False)
+    with pytest.raises(kind):
+        make([1, 2], batch_size=size)

@@ -45,6 +45,12 @@ def test_code_in_a_download_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("filename", [None, 3, b"a.pth"])
+def test_what_is_no_path_is_not_looked_for(filename):
+    with pytest.raises(TypeError):
+        _load_checkpoint(filename)
+
+
 def test_load_url_trusts_a_file_if_told_so(tmp_path):
     torch.save({"state_dict": Code(tmp_path / "ran")}, tmp_path / "bad.pth")
     with served(str(tmp_path)) as base:
