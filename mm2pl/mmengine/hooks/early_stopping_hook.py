@@ -95,7 +95,11 @@ class EarlyStoppingHook(Hook):
         )
 
     def before_run(self, runner: Any) -> None:
-        """Check that the training loop, where there is one, can be stopped."""
+        """Check that the training loop, where there is one, can be stopped.
+
+        Differs: a validation or test alone builds no training loop, and so no training data, for
+        this check.
+        """
         if trains(runner) and not hasattr(runner.train_loop, "stop_training"):
             raise ModelAssertionError(
                 f"{type(runner.train_loop).__name__} has no attribute `stop_training`, which "
