@@ -249,17 +249,15 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def original_errors() -> Iterator[None]:
-    """Let a StopIteration be one; and Ctrl-C a KeyboardInterrupt, which Lightning makes an exit."""
+def keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt; Lightning turns it into an exit and ignores the next."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except StoppedIteration as error:
-        raise error.original from None
     except SystemExit as end:
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
-        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from here on
+        signal.signal(signal.SIGINT, handler)
         raise end.__context__ from None
 
 

@@ -260,9 +260,13 @@ class IterationLoader:
         # A generator: nothing is read before the first step.
         self._given = 0
         while not self._loop.finished:
-            batch = self._loop.next_batch()
+            batch = self._next_batch()
             self._given += 1
             yield batch
+
+    @_lightning.no_end_of_data
+    def _next_batch(self) -> Any:
+        return self._loop.next_batch()
 
     def finish(self) -> None:
         """Nothing to let go: the loop owns the iterator."""

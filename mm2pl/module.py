@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from mm2pl._lightning import QuietModule
+from mm2pl._lightning import QuietModule, no_end_of_data
 from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
@@ -45,6 +45,7 @@ class RunnerModule(QuietModule):
 
     # Steps. The optimizer wrapper backpropagates and steps within `train_step`.
 
+    @no_end_of_data
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         runner = self.runner
         if self.hooks.driver is not Driver.LIGHTNING:
@@ -121,12 +122,13 @@ class RunnerModule(QuietModule):
             return
         self._leave_to_hooks(metrics)
         for name, value in metrics.items():
-            if _is_scalar(value):
+            if _is_scalar(value) and isinstance(name, str):
                 self.log(
                     name,
                     float(value.item() if isinstance(value, np.ndarray) else value),
                     on_epoch=True,
                     batch_size=1,
+                    add_dataloader_idx=False,
                 )
 
     def on_validation_end(self) -> None:

@@ -75,6 +75,17 @@ class HooksPlan:
 
     entries: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def default(self) -> dict[str, Any]:
+        """The hooks of ``default_hooks`` that are not left out, by name."""
+        place = "default_hooks."
+        return {p.removeprefix(place): hook for p, hook in self.entries if p.startswith(place)}
+
+    @property
+    def custom(self) -> list[Any]:
+        """The hooks of ``custom_hooks``."""
+        return [hook for path, hook in self.entries if path.startswith("custom_hooks[")]
+
 
 @dataclass(frozen=True)
 class RuntimePlan:

@@ -38,6 +38,7 @@ from mm2pl.runner_hooks import RunnerHooks
 from mm2pl.runner_views import RunnerViews
 from mm2pl.trainer import make_trainer
 from mm2pl.translate import translate
+from mm2pl.translate.hooks import DEFAULT_HOOKS
 
 __all__ = ["Runner"]
 
@@ -142,7 +143,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
             self.visualizer, self._work_dir, self._experiment_name, self._timestamp
         )
         self._set_up_model()
-        self._register(dict(self.plan.hooks.entries))
+        hooks = self.plan.hooks
+        self.register_hooks(dict.fromkeys(DEFAULT_HOOKS) | hooks.default, hooks.custom or None)
         self.logger.info(f"Hooks will be executed in the following order:\n{self.get_hooks_info()}")
         self.dump_config()
 
@@ -295,13 +297,14 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         return metrics
 
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
-        with (
-            at_key("", file=self.cfg.filename),
-            _lightning.quiet(),
-            _lightning.keyboard_interrupts(),
-        ):
-            run(self.module, datamodule=self.datamodule, **options)
-        _lightning.to_device(self.module, self.trainer)
+        place, interrupts = at_key("", file=self.cfg.filename), _lightning.keyboard_interrupts()
+        try:
+            with place, _lightning.quiet(), interrupts:
+                run(self.module, datamodule=self.datamodule, **options)
+        except _lightning.StoppedIteration as error:
+            raise error.original from None
+        finally:
+            _lightning.to_device(self.module, self.trainer)
 
     def prepare(self, stage: str) -> None:
         """Do what comes before the first step; Lightning calls it through its ``setup``.

@@ -48,7 +48,8 @@ class RunnerHooks:
     ) -> None:
         """Add the default hooks, changed as ``default_hooks`` says, and then the others."""
         self.register_default_hooks(default_hooks)
-        self.register_custom_hooks(custom_hooks or ())
+        if custom_hooks is not None:
+            self.register_custom_hooks(custom_hooks)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Add the default hooks; ``hooks`` replaces them by name, adds, or with None leaves out."""

@@ -33,13 +33,20 @@ class HookCollection:
 
     def call(self, point: str, **kwargs: Any) -> None:
         """Call ``point`` on the hooks that implement it, one after the other."""
+        self._call_from(0, point, kwargs)
+
+    def _call_from(self, place: int, point: str, kwargs: dict[str, Any]) -> None:
+        """Call ``point`` on the hooks that stand at ``place`` or behind it."""
         if self._known != self.hooks:
             # Hooks were added, or a user changed the list: look everything up anew.
             self._known = list(self.hooks)
             self._points = {}
+        known = self._known
         methods = self._points.get(point)
         if methods is None:
             methods = self._points[point] = self._implementers(point)
+        if place:
+            methods = [(hook, method) for hook, method in methods if hook in known[place:]]
         for hook, method in methods:
             try:
                 method(self._runner, **kwargs)
@@ -47,6 +54,10 @@ class HookCollection:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")
                 raise
+            if len(self.hooks) != len(known):
+                # It added or removed one. MMEngine goes on with what comes next in the list then.
+                self._call_from(known.index(hook) + 1, point, kwargs)
+                return
 
     def _implementers(self, point: str) -> list[tuple[Hook, Callable[..., None]]]:
         return [

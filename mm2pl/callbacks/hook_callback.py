@@ -63,6 +63,7 @@ class HookCallback(pl.Callback):
 
     # Training
 
+    @_lightning.no_end_of_data
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = True
         # Kept: a hook that gives the runner another loop does not end this one.
@@ -77,6 +78,7 @@ class HookCallback(pl.Callback):
             # Looked at before the first step too: a hook, or the run before, may have set it.
             trainer.should_stop = True
 
+    @_lightning.no_end_of_data
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._by_epoch:
             self._in_epoch = True
@@ -84,6 +86,7 @@ class HookCallback(pl.Callback):
             self._runner.model.train()
             _lightning.follow_train_length(trainer)
 
+    @_lightning.no_end_of_data
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -94,6 +97,7 @@ class HookCallback(pl.Callback):
                 data_batch=batch,
             )
 
+    @_lightning.no_end_of_data
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
@@ -105,6 +109,10 @@ class HookCallback(pl.Callback):
         loop = self._loop
         if self.driver is Driver.ITSELF:
             return
+        if batch is None:
+            # Lightning passes such a batch by; MMEngine leaves it to the model.
+            self.on_train_batch_start(trainer, pl_module, batch, batch_idx)
+            pl_module.training_step(batch, batch_idx)
         if self.driver is Driver.LIGHTNING:
             self._runner.call_hook(
                 "after_train_iter",
@@ -124,6 +132,7 @@ class HookCallback(pl.Callback):
         else:
             _lightning.validate_after_this_batch(trainer, False)
 
+    @_lightning.no_end_of_data
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._by_epoch:
             return
@@ -162,6 +171,7 @@ class HookCallback(pl.Callback):
 
     # Validation and test
 
+    @_lightning.no_end_of_data
     def start_evaluation(self, stage: str) -> None:
         """Open a validation or test; passed on from the module, which alone sees the moment."""
         runner = self._runner
@@ -176,6 +186,7 @@ class HookCallback(pl.Callback):
             loop.start()
         _lightning.follow_eval_length(runner.trainer)
 
+    @_lightning.no_end_of_data
     def evaluate(self, batch: Any) -> Any:
         """Do one step of a validation or test: a batch's, or the whole run of its loop."""
         loop = self._eval_loop
@@ -185,16 +196,19 @@ class HookCallback(pl.Callback):
             self.metrics = loop.run()
         return None
 
+    @_lightning.no_end_of_data
     def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
         if self._evaluates:
             self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
 
+    @_lightning.no_end_of_data
     def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._evaluates:
             self._runner.call_hook(
                 f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
             )
 
+    @_lightning.no_end_of_data
     def _epoch_end(self, stage: str) -> None:
         runner = self._runner
         runner.datamodule.finish(stage)
@@ -203,6 +217,7 @@ class HookCallback(pl.Callback):
                 self.metrics = self._eval_loop.finish()
                 runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
 
+    @_lightning.no_end_of_data
     def _end(self, stage: str, alone: bool) -> None:
         with torch.enable_grad():
             if self._evaluates:

@@ -15,7 +15,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
-PROGRAMS = [HERE / f"runner{part}_cases.py" for part in ("", "_live", "_loop")]
+PROGRAMS = [HERE / f"runner{part}_cases.py" for part in ("", "_live", "_loop", "_hostile")]
 CASES = [
     pytest.param(program, node.name, id=node.name)
     for program in PROGRAMS
