@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from mm2pl import child_path
 from mm2pl.errors import Mm2plError
 from mm2pl.support import refuse_missing_module
 
@@ -63,11 +64,7 @@ def uninstall_as_mmengine() -> None:
     with _lock:
         sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _Finder)]
         sys.path[:] = [entry for entry in sys.path if entry != SERVED]
-        entries = [one for one in _python_path() if one != SERVED]
-        if entries:
-            os.environ["PYTHONPATH"] = os.pathsep.join(entries)
-        else:
-            os.environ.pop("PYTHONPATH", None)
+        child_path.remove(SERVED)
         for name in [name for name in sys.modules if _is_below(name, THEIRS)]:
             del sys.modules[name]
         for module in _loaded():
@@ -182,10 +179,4 @@ def _serve_to_children() -> None:
     if SERVED not in sys.path[: 1 if has_own else 2]:
         sys.path[:] = [entry for entry in sys.path if entry != SERVED]
         sys.path.insert(0 if has_own else 1, SERVED)
-    if SERVED not in _python_path():
-        os.environ["PYTHONPATH"] = os.pathsep.join([SERVED, *_python_path()])
-
-
-def _python_path() -> list[str]:
-    text = os.environ.get("PYTHONPATH")
-    return text.split(os.pathsep) if text else []
+    child_path.add(SERVED)

@@ -19,6 +19,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
+from mm2pl import child_path
 from mm2pl.errors import Mm2plError
 
 # On PYTHONPATH it brings a child process here when it starts.
@@ -118,25 +119,15 @@ def relax() -> None:
 
     So it is in this process and in the Python processes that it starts.
     """
-    if _FOR_CHILDREN not in _python_path():
-        os.environ["PYTHONPATH"] = os.pathsep.join([_FOR_CHILDREN, *_python_path()])
+    child_path.add(_FOR_CHILDREN)
     if not any(isinstance(finder, _Gates) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Gates())
 
 
 def restore() -> None:
     """Undo :func:`relax`; what is imported stays so."""
-    entries = [one for one in _python_path() if one != _FOR_CHILDREN]
-    if entries:
-        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
-    else:
-        os.environ.pop("PYTHONPATH", None)
+    child_path.remove(_FOR_CHILDREN)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Gates)]
-
-
-def _python_path() -> list[str]:
-    text = os.environ.get("PYTHONPATH")
-    return text.split(os.pathsep) if text else []
 
 
 class _Gates(MetaPathFinder):

@@ -102,13 +102,13 @@ class BaseInferencer(metaclass=InferencerMeta):
         show_progress: bool = True,
     ) -> None:
         self.scope = scope or _default_scope()
+        self.show_progress = show_progress
         cfg, weights = self._find_config(model, weights)
         self.model = self._init_model(cfg, weights, device or get_device())
         self.pipeline = self._init_pipeline(cfg)
         self.collate_fn = self._init_collate(cfg)
         self.visualizer = self._init_visualizer(cfg)
         self.cfg = cfg
-        self.show_progress = show_progress
 
     def _find_config(
         self, model: ModelType | None, weights: str | None
@@ -262,8 +262,8 @@ class BaseInferencer(metaclass=InferencerMeta):
         model: Any = MODELS.build(cfg.model)
         model.cfg = cfg
         self._load_weights_to_model(model, checkpoint, cfg)
-        model.to(device)
         model.eval()
+        model.to(device)
         return model  # type: ignore[no-any-return]
 
     def _load_weights_to_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from mm2pl.mmengine.visualization.utils import (
     color_str2rgb,
     color_val_matplotlib,
     img_from_canvas,
+    set_pixels,
     tensor2ndarray,
     value2list,
 )
@@ -98,11 +100,8 @@ class Canvas:
             raise AssertionError("`image` should be an array of shape (H, W, 3), but got None")
         self._image = image.astype("uint8")
         self.height, self.width = image.shape[:2]
-        self._default_font_size = max(np.sqrt(self.height * self.width) // 90, 10)
-        # matplotlib cuts the size off; 0.01 pixels keep it from losing one (matplotlib #15363).
-        self.fig_save.set_size_inches(
-            (self.width + 1e-2) / self.dpi, (self.height + 1e-2) / self.dpi
-        )
+        self._default_font_size = max(10, math.sqrt(image.shape[0] * image.shape[1]) // 90)
+        set_pixels(self.fig_save, self.width, self.height)
         self.ax_save.cla()
         self.ax_save.axis(False)
         self._put(self._image, "none")

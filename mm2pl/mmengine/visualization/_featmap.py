@@ -5,12 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
 from mm2pl.mmengine.visualization._packages import Package, cv2
-from mm2pl.mmengine.visualization.utils import Image, convert_overlay_heatmap, img_from_canvas
+from mm2pl.mmengine.visualization.utils import (
+    Image,
+    convert_overlay_heatmap,
+    img_from_canvas,
+    set_pixels,
+)
 
 _agg = Package("matplotlib.backends.backend_agg")
 _figure = Package("matplotlib.figure")
@@ -120,9 +124,7 @@ def _grid(
     figure = _figure.Figure(frameon=False)
     canvas = _agg.FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0, hspace=0)
-    # matplotlib cuts the size off; 0.01 pixels keep it from losing one (matplotlib #15363).
-    pixels = np.array([width * columns, height * rows]) + 1e-2
-    figure.set_size_inches(pixels / figure.get_dpi())
+    set_pixels(figure, width * columns, height * rows)
     for place, channel in enumerate(_greatest(featmap, min(topk, channels)).tolist()):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.axis("off")

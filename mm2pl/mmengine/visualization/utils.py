@@ -194,6 +194,12 @@ def _next_events(canvas: Any, timeout: float) -> list[Any]:
     return events
 
 
+def set_pixels(figure: Any, width: int, height: int) -> None:
+    """Set the size of a figure in pixels."""
+    # matplotlib cuts the size off; 0.01 pixels keep it from losing one (matplotlib #15363).
+    figure.set_size_inches((np.array([width, height]) + 1e-2) / figure.get_dpi())
+
+
 def img_from_canvas(canvas: Any) -> Image:
     """Draw an Agg canvas and return it as an RGB image of shape (H, W, 3) and type uint8."""
     buffer, (width, height) = canvas.print_to_buffer()

@@ -23,6 +23,7 @@ from mm2pl.mmengine.registry import VISBACKENDS
 from mm2pl.mmengine.visualization.utils import Image
 from mm2pl.support import MARKERS, Marker
 
+_SCALARS = (int, float, np.number, np.ndarray, torch.Tensor)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -248,7 +249,7 @@ class TensorboardVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Record a number; anything else is skipped with a warning."""
-        if isinstance(value, (int, float, torch.Tensor, np.ndarray, np.number)):
+        if isinstance(value, _SCALARS):
             self._tensorboard.add_scalar(name, value, step)
         else:
             warnings.warn(f"TensorBoard: {name!r} is a {type(value).__name__}, no number: skipped")
