@@ -24,9 +24,12 @@ import drive  # noqa: E402
 def import_libraries() -> None:
     os.environ["MM2PL_STUB_MMCV_OPS"] = "1"
     import mmcv._ext
+    import numpy as np
     import recorder  # noqa: F401
 
     mmcv._ext.nms = nms
+    if not hasattr(np, "in1d"):
+        np.in1d = np.isin  # NumPy 2.4 dropped it, mmaction2's retrieval metrics call it
     # The wheel of mmaction2 1.2.0 lacks this folder, without which its models cannot be imported.
     stub = ModuleType("mmaction.models.localizers.drn.drn")
     vars(stub)["DRN"] = object
@@ -40,6 +43,7 @@ def import_libraries() -> None:
     torch.set_num_threads(1)
     for library in (mmseg, mmdet, mmpose, mmaction):
         library.utils.register_all_modules(init_default_scope=False)
+    import parts  # noqa: F401
 
 
 def nms(

@@ -44,13 +44,14 @@ CASES = {
     "det_retinanet": Case("mmdet", tests="epoch_2.pth", resumes="epoch_1.pth"),
     "det_yolox": Case("mmdet", resumes="epoch_2.pth", fits=False),
     "det_rtmdet": Case("mmdet", resumes="epoch_2.pth", fits=False),
-    "det_semi": Case("mmdet", resumes="iter_3.pth", fits=False),
+    "det_semi": Case("mmdet", fits=False),
     "det_detr": Case("mmdet"),
     "pose_heatmap": Case("mmpose", tests="epoch_2.pth", resumes="epoch_1.pth"),
     "pose_rtmpose": Case("mmpose", resumes="epoch_2.pth", fits=False),
     "pose_yolox": Case("mmpose", resumes="epoch_2.pth", fits=False),
     "action_tsn": Case("mmaction", tests="epoch_2.pth", resumes="epoch_1.pth"),
     "action_stgcn": Case("mmaction", tests="epoch_2.pth", fits=False),
+    "action_retrieval": Case("mmaction", tests="epoch_2.pth", resumes="epoch_1.pth", fits=False),
     "action_omni": Case("mmaction", resumes="epoch_1.pth"),
 }
 

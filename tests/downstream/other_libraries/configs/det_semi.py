@@ -136,7 +136,7 @@ optim_wrapper = dict(
 )
 randomness = dict(seed=3)
 default_hooks = dict(
-    logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=3, max_keep_ckpts=2)
+    logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=6, max_keep_ckpts=2)
 )
 log_processor = dict(by_epoch=False)
 custom_hooks = [dict(type="MeanTeacherHook", momentum=0.1, skip_buffer=False)]
