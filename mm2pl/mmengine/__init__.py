@@ -39,7 +39,19 @@ _SUBMODULES = frozenset(
 )
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_public()})
+
+
+def _public() -> list[str]:
+    modules = [import_module(f"{__name__}.{submodule}") for submodule in _REEXPORTED]
+    names = {name for module in modules for name in module.__all__}
+    return sorted({*names, *_REEXPORTED, "version", "version_info"})
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # for `from mmengine import *`
+        return _public()
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     if not name.startswith("__"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -344,3 +346,14 @@ def test_threads_may_import_a_module_by_both_names_at_once() -> None:
         "print(len(found), len(set(found)), *found[0][1:])"
     )
     assert run(INSTALL + code) == "16 1 mmengine.fileio.io mm2pl.mmengine.fileio"
+
+
+def test_a_star_import_gives_mmengines_names(reference: Any) -> None:
+    code = (
+        "import json\nspace = {}\nexec('from mmengine import *', space)\n"
+        "print(json.dumps([name for name in sorted(space) if not name.startswith('_')]))"
+    )
+    names = json.loads(run(INSTALL + code))
+    assert names == reference.run(code)
+    listed = run(f"{INSTALL}import mmengine\nprint(*dir(mmengine))").split()
+    assert set(names) <= set(listed)
