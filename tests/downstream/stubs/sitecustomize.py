@@ -13,6 +13,7 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -37,11 +38,8 @@ class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname == "torchvision" and not hasattr(self, "library"):
-            import torch
-
-            self.library = torch.library.Library("torchvision", "DEF")
-            for schema in _OPERATORS:
-                self.library.define(schema)
+            # Declaring what is there already would end the process.
+            self.library = None if _compiled_part_loads() else _declared()
         if fullname == "mmcv._ext" and "MM2PL_STUB_MMCV_OPS" in os.environ:
             return importlib.machinery.ModuleSpec(fullname, self)
         return None
@@ -51,6 +49,29 @@ class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         pass
+
+
+def _declared() -> Any:
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in _OPERATORS:
+        library.define(schema)
+    return library
+
+
+def _compiled_part_loads() -> bool:
+    """Say whether torchvision brings its operators, beside a CUDA build of torch, say."""
+    import torch
+
+    found = importlib.machinery.PathFinder.find_spec("torchvision")
+    if found is None or found.origin is None:
+        return False
+    try:
+        torch.ops.load_library(Path(found.origin).with_name("_C.so"))
+    except OSError:
+        return False
+    return True
 
 
 class _Operators(ModuleType):
