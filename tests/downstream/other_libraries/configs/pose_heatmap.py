@@ -1,4 +1,4 @@
-# Heat maps of people in boxes: the best kept, bad cases written down in the test.
+# Heat maps of people in boxes: the best kept, bad cases looked for in the test.
 _base_ = "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py"
 
 codec = dict(type="MSRAHeatmap", input_size=(32, 64), heatmap_size=(8, 16), sigma=1)
@@ -57,5 +57,5 @@ randomness = dict(seed=3)
 default_hooks = dict(
     logger=dict(interval=2),
     checkpoint=dict(interval=1),
-    badcase=dict(enable=True, metric_type="loss", badcase_thr=0.0),
+    badcase=dict(enable=True, metric_type="loss", badcase_thr=1000),
 )
