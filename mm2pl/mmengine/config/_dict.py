@@ -27,9 +27,6 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
         **kwargs: Further items.
     """
 
-    # Pickles name classes by module: this is where MMEngine has it, and readers look.
-    __module__ = "mm2pl.mmengine.config.config"
-
     lazy = False
     """True while a pure-Python config is read: lazy objects are then returned as they are."""
 
@@ -170,6 +167,10 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
     def to_dict(self) -> dict[Any, Any]:
         """Return plain dicts all the way down, with lazy objects as dotted names."""
         return plain(self, lambda lazy: f"{lazy.module}.{lazy}")  # type: ignore[no-any-return]
+
+
+# Pickles name classes by module: this is where MMEngine has it, and readers look.
+ConfigDict.__module__ = "mm2pl.mmengine.config.config"
 
 
 # addict looks this name up on instances; on the class it spares every instance a __dict__.

@@ -54,7 +54,8 @@ class NaiveVisualizationHook(Hook):
         if not self.every_n_inner_iters(batch_idx, self._interval):
             return
         batch: Any = data_batch
-        for data, output in zip(batch, outputs or (), strict=False):
+        predictions: Any = outputs
+        for data, output in zip(batch, predictions, strict=False):
             sample = data["data_sample"]
             runner.visualizer.add_datasample(
                 os.path.basename(sample.img_path),

@@ -14,6 +14,7 @@ def handed(package: str) -> dict[str, Any]:
     import importlib
     from types import SimpleNamespace
 
+    import numpy as np
     import torch
 
     make = importlib.import_module(f"{package}.hooks").NaiveVisualizationHook
@@ -49,6 +50,7 @@ def handed(package: str) -> dict[str, Any]:
         "scaled": calls_of(given(pad_shape=(6, 8, 3), scale=(4, 3)), [output]),
         "two": calls_of(given() + given(img_path="y"), [output, sample_of()]),
         "more than outputs": calls_of(given() + given(), [output]),
+        "in an array": calls_of(given() + given(), np.array([output, None])[[0, 0]]),
         "every third": [len(calls_of(given(), [output], n, interval=3)) for n in range(7)],
         "never": calls_of(given(), [output], interval=0),
     }
