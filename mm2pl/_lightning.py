@@ -22,6 +22,8 @@ from lightning.pytorch.trainer.states import TrainerStatus
 
 # Lightning validates when (batches so far) is a multiple of `val_check_batch`; it has no "never".
 NEVER = 2**62
+# A length larger than any; Lightning sums it over all processes in 64 bits.
+UNKNOWN = 2**40
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 

@@ -208,7 +208,9 @@ class LateLoader:
             return 0
         if driver_of(loop) is Driver.ITSELF:
             return 1
-        return len(loop.dataloader) if _length_is_certain(loop.dataloader) else _lightning.NEVER
+        # Nor would Lightning go through a validation without data, or with data on some ranks only.
+        certain = _length_is_certain(loop.dataloader)
+        return (len(loop.dataloader) if certain else 0) or _lightning.UNKNOWN
 
     def __iter__(self) -> Iterator[Any]:
         self._open = self._batches()

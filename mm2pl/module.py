@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from mm2pl._lightning import QuietModule, no_end_of_data
+from mm2pl._lightning import QuietModule, StoppedIteration, no_end_of_data
 from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
@@ -45,7 +45,6 @@ class RunnerModule(QuietModule):
 
     # Steps. The optimizer wrapper backpropagates and steps within `train_step`.
 
-    @no_end_of_data
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         runner = self.runner
         if self.hooks.driver is not Driver.LIGHTNING:
@@ -55,6 +54,8 @@ class RunnerModule(QuietModule):
             outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
         except Exception as error:
             used_at(error, "model")
+            if isinstance(error, StopIteration):
+                raise StoppedIteration(error) from error
             raise
         self.hooks.outputs = outputs
         # Lightning detaches outputs["loss"], so anything else there must not reach it.
@@ -62,6 +63,7 @@ class RunnerModule(QuietModule):
             return outputs
         return None
 
+    @no_end_of_data
     def _step_of_the_loop(self, batch: Any, batch_idx: int) -> None:
         """Leave a step, or the whole run, to a loop with code of its own."""
         loop = self.runner.train_loop

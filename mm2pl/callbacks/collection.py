@@ -41,7 +41,7 @@ class HookCollection:
             # Hooks were added, or a user changed the list: look everything up anew.
             self._known = list(self.hooks)
             self._points = {}
-        known = self._known
+        known, count = self._known, len(self.hooks)
         methods = self._points.get(point)
         if methods is None:
             methods = self._points[point] = self._implementers(point)
@@ -54,7 +54,7 @@ class HookCollection:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")
                 raise
-            if len(self.hooks) != len(known):
+            if len(self.hooks) != count:
                 # It added or removed one. MMEngine goes on with what comes next in the list then.
                 self._call_from(known.index(hook) + 1, point, kwargs)
                 return

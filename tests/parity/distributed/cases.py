@@ -191,6 +191,13 @@ def val_and_test(name: str, folder: str) -> Any:
     return [runner.val(), runner.test(), trace.events]
 
 
+def a_rank_without_validation_data(name: str, folder: str) -> Any:
+    cfg = config(name, folder)
+    cfg["val_dataloader"]["dataset"]["length"] = 1
+    cfg["val_dataloader"]["sampler"]["round_up"] = False
+    return train(cfg)
+
+
 def synchronized_norm_needs_a_gpu(name: str, folder: str) -> Any:
     try:
         Runner.from_cfg(config(name, folder, sync_bn="torch"))
@@ -397,6 +404,7 @@ CASES: list[Callable[[str, str], Any]] = [
     a_wrapper_of_ones_own,
     a_scaled_rate,
     val_and_test,
+    a_rank_without_validation_data,
     synchronized_norm_needs_a_gpu,
     an_unknown_synchronized_norm,
     a_model_that_is_wrapped,
