@@ -7,7 +7,7 @@ hint. The command line prints ``str(error)`` alone; a traceback is shown only on
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
@@ -17,6 +17,15 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
         by_folded.setdefault(choice.lower(), []).append(choice)
     close = difflib.get_close_matches(word.lower(), by_folded, n=count, cutoff=0.6)
     return [choice for folded in close for choice in by_folded[folded]][:count]
+
+
+def with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it, latest first; ``raise error from error`` is no end."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class Mm2plError(Exception):

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-from mm2pl.errors import Mm2plError
+from mm2pl.errors import Mm2plError, with_causes
 from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.registry.errors import Trail, trail_of
 from mm2pl.version_gates import failed_gate
@@ -94,12 +94,10 @@ def advice(error: BaseException) -> list[str]:
 def installation_hints(error: BaseException) -> list[str]:
     """Return what to install, where an error or its cause comes from what is installed."""
     hints: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        hints += [hint for pattern, hint in _ADVICE if pattern.search(str(seen))]
-        if isinstance(seen, ModuleNotFoundError) and seen.name:
-            hints.append(how_to_get(seen.name.partition(".")[0]) or "")
-        seen = seen.__cause__ or seen.__context__
+    for one in with_causes(error):
+        hints += [hint for pattern, hint in _ADVICE if pattern.search(str(one))]
+        if isinstance(one, ModuleNotFoundError) and one.name:
+            hints.append(how_to_get(one.name.partition(".")[0]) or "")
     return list(dict.fromkeys(filter(None, hints)))
 
 

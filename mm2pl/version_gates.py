@@ -20,7 +20,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from mm2pl import child_path
-from mm2pl.errors import Mm2plError
+from mm2pl.errors import Mm2plError, with_causes
 
 # On PYTHONPATH it brings a child process here when it starts.
 _FOR_CHILDREN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_relaxed")
@@ -42,11 +42,10 @@ class VersionGateWarning(UserWarning):
 
 def failed_gate(error: BaseException | None) -> VersionGateError | None:
     """Return what to say of an error that a version gate raised or caused, None for any other."""
-    while error is not None:
-        names = _names_of_gate(error)
+    for one in with_causes(error):
+        names = _names_of_gate(one)
         if names is not None:
-            return _gate_error(names, str(error))
-        error = error.__cause__ or error.__context__
+            return _gate_error(names, str(one))
     return None
 
 

@@ -161,3 +161,10 @@ def test_a_hint_that_the_error_gives_itself_is_not_repeated() -> None:
     error = ConfigError("mmseg is missing", hint="pip install mmsegmentation")
     error.__cause__ = ModuleNotFoundError("No module named 'mmseg'", name="mmseg")
     assert describe(error, "c.py").count("Hint:") == 1
+
+
+def test_an_error_that_is_its_own_cause_is_described() -> None:
+    error = RuntimeError("x")
+    error.__cause__ = error
+    assert (advice(error), exit_status(error)) == ([], 1)
+    assert describe(error, "c.py") == "c.py: RuntimeError: x"
