@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +64,7 @@ class JitModelAnalysis:
         self._inputs = inputs
         self._op_handles: dict[str, Handle] = {}
         self._ignored_ops = set(_FREE_OPERATORS)
-        self._named_modules = dict(_all_names(model))
+        self._named_modules = dict(model.named_modules(remove_duplicate=False))
         self._canonical: dict[nn.Module, str] = {}
         for name, module in self._named_modules.items():
             self._canonical.setdefault(module, name)
@@ -227,11 +226,6 @@ class JitModelAnalysis:
     def _has_forward(self, name: str) -> bool:
         forward = type(self._named_modules[name]).forward
         return all(forward is not kind.forward for kind in _WITHOUT_FORWARD)
-
-
-def _all_names(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield modules under each name they have."""
-    return iter(model.named_modules(remove_duplicate=False))
 
 
 def _with_parents(name: str) -> set[str]:
