@@ -37,8 +37,8 @@ PACKAGES = [
     "termcolor",
     "addict",
 ]
-# Real libraries, and what they import beyond the extra `dev`. torchvision is the build for the torch
-# of constraints.txt; its operators are stubbed where it is used (tests/downstream/stubs).
+# Real libraries, and what they import beyond the extra `dev`. torchvision is the build for the
+# torch of constraints.txt; its operators are stubbed where it is used (tests/downstream/stubs).
 LIBRARY_PACKAGES = [
     "mmpretrain==1.2.0",
     "mmdet==3.3.0",

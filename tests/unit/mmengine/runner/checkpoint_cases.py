@@ -295,7 +295,9 @@ def saved(m: Package) -> Any:
         for number, way in enumerate(ways):
             path = f"{folder}/{number}/a.pth"
             results.append(outcome(module.save_checkpoint, {"x": torch.ones(2)}, path, **way))
-            results.append(torch.load(path, weights_only=True)["x"] if os.path.exists(path) else None)
+            results.append(
+                torch.load(path, weights_only=True)["x"] if os.path.exists(path) else None
+            )
         results.append(module.find_latest_checkpoint(folder))
         Path(folder, "last_checkpoint").write_text("a/b.pth\n")
         results.append(module.find_latest_checkpoint(folder))
