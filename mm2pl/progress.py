@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
+from mm2pl._lightning import UNKNOWN
 from mm2pl.driving import Driver, driver_of
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class RunProgress(ProgressBar):
         if self._progress is None:
             return
         self._end(name)
-        known = total if total != float("inf") else None
+        known = total if total < UNKNOWN else None
         task = self._progress.add_task(text, total=known, completed=done, values="")
         self._tasks[name] = _Task(task, known)
         self._draw(name, done)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mm2pl._lightning import UNKNOWN
 from mm2pl.data import IterationLoader, LateLoader, SlicedDataset, build_dataloader
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.registry.errors import trail_of
@@ -158,3 +159,9 @@ def test_an_error_of_the_data_says_whose_data(by_epoch):
         for _ in LateLoader(lambda: loop) if by_epoch else IterationLoader(loop):
             pass
     assert trail_of(caught.value).path == "train_dataloader"
+
+
+def test_a_loader_without_batches_is_still_gone_through():
+    # Another rank may have some, and MMEngine calls its hooks all the same.
+    late = LateLoader(lambda: SimpleNamespace(dataloader=DataLoader([]), stage="val"))
+    assert len(late) == UNKNOWN
