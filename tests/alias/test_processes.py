@@ -215,6 +215,7 @@ from library import history
 dist.init_process_group("gloo")
 everyone = [None, None]
 dist.all_gather_object(everyone, history(dist.get_rank()))
+dist.barrier()  # before torch 2.8 destroying can wait for ever for a thread that frees a tensor
 dist.destroy_process_group()
 if os.environ["RANK"] == "0":
     print("RESULT", mmengine.__name__, [float(one.mean()) for one in everyone])
