@@ -19,7 +19,7 @@ from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.module import RunnerModule
-from mm2pl.runner import Runner, _settings, _stem
+from mm2pl.runner import Runner, settings_from, stem_of
 from mm2pl.translate import translate
 from mm2pl.translate.strategies import FLEXIBLE
 
@@ -92,7 +92,7 @@ class FlexibleRunner(Runner):
             arguments |= {"load_from": resume, "resume": True}
         arguments |= {"launcher": launcher or infer_launcher(), "runner_type": FLEXIBLE}
         self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
-        self._set_up(translate(_settings(self.cfg, arguments), file=self.cfg.filename))
+        self._set_up(translate(settings_from(self.cfg, arguments), file=self.cfg.filename))
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> FlexibleRunner:
@@ -150,7 +150,7 @@ class FlexibleRunner(Runner):
     def _set_up_environment(self) -> None:
         runtime = self.plan.runtime
         check_launcher(runtime.launcher)
-        name = runtime.experiment_name or _stem(self.cfg.filename)
+        name = runtime.experiment_name or stem_of(self.cfg.filename)
         self._randomness_cfg = dict(runtime.randomness)
         self.strategy = self.build_strategy(
             runtime.strategy,
@@ -196,9 +196,8 @@ class FlexibleRunner(Runner):
         self.call_hook("before_run")
 
     def _prepare_training(self) -> None:
-        self._train_loop = self.build_train_loop(self._train_loop)
-        if self._val_loop is not None:
-            self._val_loop = self.build_val_loop(self._val_loop)
+        self._build("_train_loop", self.build_train_loop)
+        self._build("_val_loop", self.build_val_loop)
         self._take(
             optim_wrapper=self.optim_wrapper,
             param_scheduler=self.param_schedulers,
@@ -214,7 +213,7 @@ class FlexibleRunner(Runner):
         self.optim_wrapper = self.strategy.optim_wrapper
         if self.param_schedulers is not None:
             self.param_schedulers = self.strategy.param_schedulers
-        self._checkpoint_activations()
+        self._enable_features()
         self.load_or_resume()
         if getattr(self.optim_wrapper, "_accumulative_counts", 1) > 1:
             self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)

@@ -42,6 +42,12 @@ from mm2pl.translate.hooks import DEFAULT_HOOKS
 
 __all__ = ["Runner"]
 
+# Keys of a config that name sub-modules of the model, and what is done to these.
+_FEATURES: dict[str, Callable[[nn.Module, Any], None]] = {
+    "activation_checkpointing": turn_on_activation_checkpointing,
+    "efficient_conv_bn_eval": turn_on_efficient_conv_bn_eval,
+}
+
 
 @RUNNERS.register_module()
 class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
@@ -121,7 +127,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "cfg")}
         self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
-        self._set_up(translate(_settings(self.cfg, arguments), file=self.cfg.filename))
+        self._set_up(translate(settings_from(self.cfg, arguments), file=self.cfg.filename))
 
     def _set_up(self, plan: Plan) -> None:
         self.plan = plan
@@ -200,7 +206,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         self._randomness_cfg = dict(runtime.randomness)
         with at_key("randomness"):
             self.set_randomness(**self._randomness_cfg)
-        name = runtime.experiment_name or _stem(self.cfg.filename)
+        name = runtime.experiment_name or stem_of(self.cfg.filename)
         self._experiment_name = environment.unused_name(
             f"{name}_{self._timestamp}" if name else self._timestamp
         )
@@ -333,34 +339,32 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
 
     def _prepare_training(self) -> None:
         self._check_model("train_step", *(["val_step"] if self._val_loop is not None else []))
-        self._train_loop = self.build_train_loop(self._train_loop)
-        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        self._build("_train_loop", self.build_train_loop)
+        self._build("optim_wrapper", self.build_optim_wrapper)
+        # Schedules take the rates that they find for the initial ones.
         self.scale_lr(self.optim_wrapper, self.auto_scale_lr)
-        if self.param_schedulers is not None:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        if self._val_loop is not None:
-            self._val_loop = self.build_val_loop(self._val_loop)
+        self._build("param_schedulers", self.build_param_scheduler)
+        self._build("_val_loop", self.build_val_loop)
         self.call_hook("before_run")
         self._init_model_weights()
-        self._checkpoint_activations()
+        self._enable_features()
         self.load_or_resume()
         self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
         self._tell_epochs()
         self._maybe_compile("train_step")
 
-    def _checkpoint_activations(self) -> None:
-        modules = self.plan.runtime.activation_checkpointing
-        if modules is not None:
-            self.logger.info(
-                f'Enabling the "activation_checkpointing" feature for sub-modules: {modules}'
-            )
-            turn_on_activation_checkpointing(self.bare_model, modules)
-        modules = self.plan.runtime.efficient_conv_bn_eval
-        if modules is not None:
-            self.logger.info(
-                f'Enabling the "efficient_conv_bn_eval" feature for sub-modules: {modules}'
-            )
-            turn_on_efficient_conv_bn_eval(self.bare_model, modules)
+    def _build(self, name: str, build: Callable[[Any], Any]) -> None:
+        """Put what is built in the place of its config; what is not there is not built."""
+        given = getattr(self, name)
+        if given is not None:
+            setattr(self, name, build(given))
+
+    def _enable_features(self) -> None:
+        for name, turn_on in _FEATURES.items():
+            modules = getattr(self.plan.runtime, name)
+            if modules is not None:
+                self.logger.info(f'Enabling the "{name}" feature for sub-modules: {modules}')
+                turn_on(self.bare_model, modules)
 
     def _tell_epochs(self) -> None:
         by_epoch = driver_of(self._train_loop) is not Driver.ITSELF and self._train_loop.by_epoch
@@ -439,7 +443,7 @@ _ARGUMENTS = tuple(
 )
 
 
-def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def settings_from(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Join the constructor's arguments with the keys that only stand in the config."""
     rest = {key: value for key, value in cfg._cfg_dict.items() if key not in _ARGUMENTS}
     given = {key: value for key, value in arguments.items() if value is not None}
@@ -447,7 +451,7 @@ def _settings(cfg: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return rest | given
 
 
-def _stem(filename: str | None) -> str | None:
+def stem_of(filename: str | None) -> str | None:
     return osp.splitext(osp.basename(filename))[0] if filename else None
 
 

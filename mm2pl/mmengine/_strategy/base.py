@@ -27,7 +27,7 @@ from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.mmengine.utils.dl_utils import collect_env
 from mm2pl.optim import make_optim_wrapper, make_schedulers, scale_learning_rates
 
-_PREFIX = [(r"^module.", "")]
+WRAPPER_PREFIX = [(r"^module.", "")]
 
 
 class BaseStrategy(metaclass=ABCMeta):
@@ -288,7 +288,7 @@ class BaseStrategy(metaclass=ABCMeta):
         state_dict: dict[str, Any],
         *,
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = _PREFIX,
+        revise_keys: list[tuple[str, str]] = WRAPPER_PREFIX,
     ) -> None:
         """Give the model its weights."""
         model = without_wrapper(self.model)
@@ -331,7 +331,7 @@ class BaseStrategy(metaclass=ABCMeta):
         *,
         map_location: str | Callable[..., Any] = "cpu",
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = _PREFIX,
+        revise_keys: list[tuple[str, str]] = WRAPPER_PREFIX,
         callback: Callable[..., Any] | None = None,
     ) -> dict[str, Any]:
         """Load weights into the model."""

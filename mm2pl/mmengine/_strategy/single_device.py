@@ -10,7 +10,7 @@ from torch import nn
 
 from mm2pl import checkpoint as checkpoint_files
 from mm2pl.errors import ConfigError
-from mm2pl.mmengine._strategy.base import _PREFIX, BaseStrategy
+from mm2pl.mmengine._strategy.base import WRAPPER_PREFIX, BaseStrategy
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.registry import STRATEGIES
@@ -85,7 +85,7 @@ class SingleDeviceStrategy(BaseStrategy):
         *,
         map_location: str | Callable[..., Any] = "cpu",
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = _PREFIX,
+        revise_keys: list[tuple[str, str]] = WRAPPER_PREFIX,
         callback: Callable[..., Any] | None = None,
     ) -> dict[str, Any]:
         """Load weights into the model, and return what else the checkpoint holds.
