@@ -67,6 +67,7 @@ LIBRARY_PACKAGES = [
     "json-tricks",
     "munkres",
     "decord",
+    "six",  # of mmdet and mmaction2
 ]
 CONFIG_WHEELS = ["mmpretrain==1.2.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"]
 
