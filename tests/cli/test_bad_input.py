@@ -370,7 +370,12 @@ CHECKPOINTS = {
         ("code", "code.pth", RUN, ("load_from: code.pth", "could run code", "Path")),
         ("no weights", "meta.pth", RUN, ("load_from: meta.pth",)),
         ("others' weights", "other.pth", RUN, ("load_from: other.pth",)),
-        ("no server", "http://127.0.0.1:9/x.pth", RUN, ("load_from: URLError",)),
+        (
+            "no server",
+            "http://127.0.0.1:9/x.pth",
+            RUN,
+            ("load_from: http://127.0.0.1:9/x.pth cannot be downloaded",),
+        ),
     ]
 } | {
     "weights only, resume": called(
