@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,65 @@ from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.utils.dl_utils import collect_env, set_multi_processing
 
 _RULE = "-" * 60
+
+
+class ProcessFacts:
+    """What a runner and a strategy know of their process from the start."""
+
+    _work_dir: str
+    _log_dir: str
+    _experiment_name: str
+    _launcher: str
+    _distributed: bool
+    _seed: int
+    _rank: int
+    _world_size: int
+    _timestamp: str
+
+    @property
+    def work_dir(self) -> str:
+        """Where checkpoints lie."""
+        return self._work_dir
+
+    @property
+    def log_dir(self) -> str:
+        """Where this run's logs lie: ``work_dir/<timestamp>``."""
+        return self._log_dir
+
+    @property
+    def experiment_name(self) -> str:
+        """The experiment's name with the timestamp."""
+        return self._experiment_name
+
+    @property
+    def launcher(self) -> str:
+        """What launched the processes."""
+        return self._launcher
+
+    @property
+    def distributed(self) -> bool:
+        """Whether there was a launcher."""
+        return self._distributed
+
+    @property
+    def seed(self) -> int:
+        """The seed in use."""
+        return self._seed
+
+    @property
+    def rank(self) -> int:
+        """This process's rank."""
+        return self._rank
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self._world_size
+
+    @property
+    def timestamp(self) -> str:
+        """When the run began, as ``%Y%m%d_%H%M%S``, the same on all ranks."""
+        return self._timestamp
 
 
 def set_up_process(
@@ -84,3 +144,23 @@ def describe(env: Mapping[str, Any], runtime: Mapping[str, Any]) -> str:
         f"\n{_RULE}\nSystem environment:{lines(collect_env())}\n"
         f"\nRuntime environment:{lines({**env, **runtime})}\n{_RULE}\n"
     )
+
+
+def take_up_seed(seed: int | None, randomness: dict[str, Any], logger: logging.Logger) -> bool:
+    """Put a checkpoint's seed into the ``randomness`` settings; return whether it is another one.
+
+    Args:
+        seed: The checkpoint's seed, if it has one.
+        randomness: The settings, whose ``seed`` is replaced.
+        logger: Is told of a seed that differs from the settings'.
+    """
+    current = randomness.get("seed")
+    if seed is None or seed == current:
+        return False
+    if current is not None:
+        logger.warning(
+            f'The value of random seed in the checkpoint "{seed}" is different from the value'
+            f' in `randomness` config "{current}"'
+        )
+    randomness["seed"] = seed
+    return True

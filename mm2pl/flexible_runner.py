@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from mm2pl.data import RunnerDataModule
 from mm2pl.distributed import check_launcher
 from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine._strategy import BaseStrategy
@@ -18,7 +17,6 @@ from mm2pl.mmengine.dist import infer_launcher
 from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.module import RunnerModule
 from mm2pl.runner import Runner, settings_from, stem_of
 from mm2pl.translate import translate
 from mm2pl.translate.strategies import FLEXIBLE
@@ -167,15 +165,8 @@ class FlexibleRunner(Runner):
         self._deterministic = bool(made.randomness.get("deterministic", False))
         self._experiment_name, self._log_dir = made.experiment_name, made.log_dir
 
-    def _set_up_model(self) -> None:
-        model = self.plan.model
-        if isinstance(model, dict) and self.plan.data_preprocessor is not None:
-            model = copy.copy(model)
-            model.setdefault("data_preprocessor", self.plan.data_preprocessor)
-        self._model = model  # until a run begins
-        self._model_name = type(model).__name__
-        self.module = RunnerModule(self, self._hook_callback)
-        self.datamodule = RunnerDataModule(self)
+    def _first_model(self, model: Any) -> Any:
+        return model  # until a run begins
 
     def prepare(self, stage: str) -> None:
         """Do what comes before the first step; Lightning calls it through its ``setup``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -126,6 +127,23 @@ def scale_learning_rates(wrapper: Any, ratio: float) -> None:
     for one in wrappers_of(wrapper):
         for group in one.optimizer.param_groups:
             group["lr"] = group["lr"] * ratio
+
+
+def scale_to_batch_size(wrapper: Any, size: int, base: int, logger: logging.Logger) -> None:
+    """Scale the learning rates, which are meant for another batch size, and log it.
+
+    Args:
+        wrapper: The built wrapper or wrappers.
+        size: Samples of a step over all processes.
+        base: Samples of the step that the rates are meant for.
+        logger: The run's.
+    """
+    ratio = float(size) / float(base)
+    logger.info(
+        f"LR is set based on batch size of {base} and the current batch size is {size}."
+        f" Scaling the original LR by {ratio}."
+    )
+    scale_learning_rates(wrapper, ratio)
 
 
 def bind_to_lightning(

@@ -30,7 +30,7 @@ from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
-from mm2pl.optim import scale_learning_rates
+from mm2pl.optim import scale_to_batch_size
 from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
@@ -253,10 +253,13 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         if isinstance(model, dict) and self.plan.data_preprocessor is not None:
             model = copy.copy(model)
             model.setdefault("data_preprocessor", self.plan.data_preprocessor)
-        self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), self.build_model(model))
+        self._model = self._first_model(model)
         self._model_name = type(self.bare_model).__name__
         self.module = RunnerModule(self, self._hook_callback)
         self.datamodule = RunnerDataModule(self)
+
+    def _first_model(self, model: Any) -> Any:
+        return self.wrap_model(self.cfg.get("model_wrapper_cfg"), self.build_model(model))
 
     def set_randomness(
         self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
@@ -423,13 +426,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         )
         loader: Any = self._train_dataloader
         size = loader["batch_size"] if isinstance(loader, Mapping) else loader.batch_size
-        real, base = self.world_size * size, auto_scale_lr["base_batch_size"]
-        ratio = float(real) / float(base)
-        self.logger.info(
-            f"LR is set based on batch size of {base} and the current batch size is {real}."
-            f" Scaling the original LR by {ratio}."
-        )
-        scale_learning_rates(optim_wrapper, ratio)
+        real = self.world_size * size
+        scale_to_batch_size(optim_wrapper, real, auto_scale_lr["base_batch_size"], self.logger)
 
     def dump_config(self) -> None:
         """Copy the config into ``work_dir``."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl import checkpoint
+from mm2pl.environment import take_up_seed
 from mm2pl.errors import CheckpointError, ConfigTypeError
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
@@ -63,7 +64,8 @@ class RunnerCheckpoints:
             )
         meta = loaded["meta"]
         self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]
-        self._resume_seed(meta.get("seed"))
+        if take_up_seed(meta.get("seed"), self._randomness_cfg, self.logger):
+            self.set_randomness(**self._randomness_cfg)
         metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
         # Values may be arrays, which have no single truth: compare what they pickle to.
         if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
@@ -85,18 +87,6 @@ class RunnerCheckpoints:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
             checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
-
-    def _resume_seed(self: Any, seed: int | None) -> None:
-        current = self._randomness_cfg.get("seed")
-        if seed is None or seed == current:
-            return
-        if current is not None:
-            self.logger.warning(
-                f'The value of random seed in the checkpoint "{seed}" is different from the value'
-                f' in `randomness` config "{current}"'
-            )
-        self._randomness_cfg.update(seed=seed)
-        self.set_randomness(**self._randomness_cfg)
 
     def load_checkpoint(
         self: Any,

@@ -8,11 +8,12 @@ from typing import Any
 from torch import nn
 
 from mm2pl.distributed import without_wrapper
+from mm2pl.environment import ProcessFacts
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 
 
-class RunnerViews:
+class RunnerViews(ProcessFacts):
     """The runner's properties; loops are built when they are first asked for."""
 
     _model: Any
@@ -20,23 +21,9 @@ class RunnerViews:
     _train_loop: Any
     _val_loop: Any
     _test_loop: Any
-    _experiment_name: str
     _model_name: str
-    _work_dir: str
-    _log_dir: str
-    _launcher: str
-    _distributed: bool
-    _rank: int
-    _world_size: int
     _deterministic: bool
-    _seed: int
-    _timestamp: str
     _randomness_cfg: dict[str, Any]
-
-    @property
-    def experiment_name(self) -> str:
-        """The experiment's name with the timestamp."""
-        return self._experiment_name
 
     @property
     def model_name(self) -> str:
@@ -44,54 +31,14 @@ class RunnerViews:
         return self._model_name
 
     @property
-    def work_dir(self) -> str:
-        """Where checkpoints lie."""
-        return self._work_dir
-
-    @property
-    def log_dir(self) -> str:
-        """Where this run's logs lie: ``work_dir/<timestamp>``."""
-        return self._log_dir
-
-    @property
-    def launcher(self) -> str:
-        """How processes are launched."""
-        return self._launcher
-
-    @property
-    def distributed(self) -> bool:
-        """Whether several processes train."""
-        return self._distributed
-
-    @property
-    def rank(self) -> int:
-        """This process's rank."""
-        return self._rank
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return self._world_size
-
-    @property
     def deterministic(self) -> bool:
         """Whether deterministic algorithms were asked for."""
         return self._deterministic
 
     @property
-    def seed(self) -> int:
-        """The seed in use."""
-        return self._seed
-
-    @property
     def randomness(self) -> Mapping[str, Any]:
         """The ``randomness`` section."""
         return self._randomness_cfg
-
-    @property
-    def timestamp(self) -> str:
-        """When the run began, as ``%Y%m%d_%H%M%S``."""
-        return self._timestamp
 
     @property
     def hooks(self) -> list[Hook]:

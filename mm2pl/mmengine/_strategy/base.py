@@ -25,12 +25,12 @@ from mm2pl.mmengine.runner.checkpoint import (
 )
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.mmengine.utils.dl_utils import collect_env
-from mm2pl.optim import make_optim_wrapper, make_schedulers, scale_learning_rates
+from mm2pl.optim import make_optim_wrapper, make_schedulers, scale_to_batch_size
 
 WRAPPER_PREFIX = [(r"^module.", "")]
 
 
-class BaseStrategy(metaclass=ABCMeta):
+class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
     """Sets the process up, and builds model, optimizers and schedules in :meth:`prepare`.
 
     Lightning's Trainer runs what a strategy has prepared.
@@ -70,51 +70,6 @@ class BaseStrategy(metaclass=ABCMeta):
         self._prepared = False
 
     # What is known from the start
-
-    @property
-    def work_dir(self) -> str:
-        """Where checkpoints lie."""
-        return self._work_dir
-
-    @property
-    def log_dir(self) -> str:
-        """Where logs lie: ``work_dir/<timestamp>``."""
-        return self._log_dir
-
-    @property
-    def experiment_name(self) -> str:
-        """The experiment's name with the timestamp."""
-        return self._experiment_name
-
-    @property
-    def launcher(self) -> str:
-        """What launched the processes."""
-        return self._launcher
-
-    @property
-    def distributed(self) -> bool:
-        """Whether there was a launcher."""
-        return self._distributed
-
-    @property
-    def seed(self) -> int:
-        """The seed in use."""
-        return self._seed
-
-    @property
-    def rank(self) -> int:
-        """This process's rank."""
-        return self._rank
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return self._world_size
-
-    @property
-    def timestamp(self) -> str:
-        """When the run began, the same on all ranks."""
-        return self._timestamp
 
     @property
     def randomness(self) -> dict[str, Any]:
@@ -244,13 +199,7 @@ class BaseStrategy(metaclass=ABCMeta):
             return
         assert "base_batch_size" in scaling, "Lack of `base_batch_size` in `auto_scale_lr`."
         real = self.world_size * self.dispatch_kwargs["train_micro_batch_size_per_gpu"]
-        base = scaling["base_batch_size"]
-        ratio = float(real) / float(base)
-        self.logger.info(
-            f"LR is set based on batch size of {base} and the current batch size is {real}."
-            f" Scaling the original LR by {ratio}."
-        )
-        scale_learning_rates(self.optim_wrapper, ratio)
+        scale_to_batch_size(self.optim_wrapper, real, scaling["base_batch_size"], self.logger)
 
     def _prepared_components(self) -> Any:
         parts = ("model", "optim_wrapper", "param_schedulers")

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from mm2pl import checkpoint as checkpoint_files
+from mm2pl.environment import take_up_seed
 from mm2pl.errors import ConfigError
 from mm2pl.mmengine._strategy.base import WRAPPER_PREFIX, BaseStrategy
 from mm2pl.mmengine.device import get_device
@@ -130,22 +131,11 @@ class SingleDeviceStrategy(BaseStrategy):
             self.load_optim_state_dict(loaded.pop("optimizer"))
         if resume_param_scheduler and hasattr(self, "param_schedulers"):
             self.load_scheduler_state_dict(loaded.pop("param_schedulers"))
-        self._resume_seed(loaded["meta"].get("seed"))
+        if take_up_seed(loaded["meta"].get("seed"), self._randomness, self.logger):
+            self._set_randomness(**self._randomness)
         if hasattr(self, "optim_wrapper"):
             self._start_counting(loaded["meta"]["iter"])
         return loaded
-
-    def _resume_seed(self, seed: int | None) -> None:
-        current = self._randomness.get("seed")
-        if seed is None or seed == current:
-            return
-        if current is not None:
-            self.logger.warning(
-                f'The value of random seed in the checkpoint "{seed}" is different from the value'
-                f' in `randomness` config "{current}"'
-            )
-        self._randomness["seed"] = seed
-        self._set_randomness(**self._randomness)
 
     def save_checkpoint(
         self,
