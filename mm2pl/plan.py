@@ -18,7 +18,18 @@ class Status(str, Enum):
     NO_EFFECT = "no effect"
     BY_CLASS = "decided by its class"
     ADDED = "added by the library's profile"
+    VARIABLE = "the config's own variable"
     UNKNOWN = "unknown"
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether ``mm2pl check`` reports it: the run would not do what the config says."""
+        return self in (
+            Status.APPROXIMATED,
+            Status.UNSUPPORTED,
+            Status.NO_EFFECT,
+            Status.UNKNOWN,
+        )
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,7 @@ class RuntimePlan:
     strategy: Any = None
     activation_checkpointing: Any = None
     efficient_conv_bn_eval: Any = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

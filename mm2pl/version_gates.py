@@ -7,6 +7,7 @@ imported all the same: the assertions alone become warnings, and every version s
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
@@ -195,4 +196,13 @@ def passed(names: Mapping[str, Any], message: str) -> None:
         f"version gate passed: {error.message}; what fails from here on may be due to it",
         VersionGateWarning,
         stacklevel=2,
+    )
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--relax-version-gates`` to a command."""
+    parser.add_argument(
+        "--relax-version-gates",
+        action="store_true",
+        help="warn, and go on, where a library does not take the version of another one",
     )

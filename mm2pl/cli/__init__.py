@@ -1,25 +1,18 @@
-"""The command line: ``mm2pl fit | validate | test CONFIG`` and ``mm2pl run SCRIPT``."""
+"""The command line: ``mm2pl COMMAND ...``; each command is a module of this package."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from mm2pl import __version__, install_as_mmengine, version_gates
-from mm2pl.cli import script_run
-from mm2pl.cli.config_run import ConfigRun, report
+from mm2pl import __version__
 from mm2pl.cli.output import say
 from mm2pl.errors import Mm2plError
 
-OK, INTERRUPTED = 0, 130
-_MOST_SEED = 2**32 - 1
-_COMMANDS = {
-    "fit": "train, and validate as the config says",
-    "validate": "compute the validation metrics",
-    "test": "compute the test metrics",
-}
-_RUN = "run a Python script written against MMEngine, unchanged"
+INTERRUPTED = 130
 _EXAMPLES = """examples:
   mm2pl fit configs/digits/digits_cnn_20e.py
   mm2pl fit config.py --work-dir runs/a --cfg-options optim_wrapper.optimizer.lr=0.01
@@ -30,15 +23,39 @@ _EXAMPLES = """examples:
 exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted; that of `run` is
 the script's
 """
-_RUN_EXAMPLES = """SCRIPT runs as by `python SCRIPT`, with mm2pl's modules for `import mmengine`.
-PACKAGE:NAME is a script among the tools of an installed library.
 
-examples:
-  mm2pl run tools/train.py config.py --work-dir runs/a
-  mm2pl run mmpretrain:train config.py
-  mm2pl run mmpretrain:analysis_tools/get_flops config.py
-  mm2pl run -m my_package.train --epochs 3
-"""
+
+class CommandModule(Protocol):
+    """What the module of a command has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments, and its description and epilog; imports nothing heavy."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Carry the command out and return the exit status.
+
+        ``args.command`` is the command's name, ``args.parser`` its parser. A
+        :class:`~mm2pl.errors.Mm2plError` that goes through is printed, and gives its exit status.
+        """
+
+
+class Command(NamedTuple):
+    """A command, without its module being imported."""
+
+    module: str
+    help: str
+
+    def load(self) -> CommandModule:
+        module: CommandModule = importlib.import_module(f"{__name__}.{self.module}")
+        return module
+
+
+COMMANDS = {
+    "fit": Command("config_run", "train, and validate as the config says"),
+    "validate": Command("config_run", "compute the validation metrics"),
+    "test": Command("config_run", "compute the test metrics"),
+    "run": Command("script_run", "run a Python script written against MMEngine, unchanged"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,50 +74,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         return _run_script(arguments)
-    args = _arguments(arguments)
-    run = ConfigRun(args)
-    try:
-        run.go()
-    except KeyboardInterrupt:
-        say(run.where_interrupted())
-        return INTERRUPTED
-    except Exception as error:
-        return report(error, run)
-    return OK
-
-
-def _run_script(arguments: list[str]) -> int:
-    """Run a script; what it raises goes through, as from ``python SCRIPT``."""
-    # By hand: argparse would take the script's own --help and options.
-    own, command = script_run.split(arguments[1:])
-    args = _parser().parse_args(["run", *own])
-    try:
-        install_as_mmengine()
-        if args.relax_version_gates:
-            version_gates.relax()
-        script_run.show_tracebacks_as_python()
-        script = script_run.find(command)
-    except Mm2plError as error:
-        say(f"error: {error}")
-        return error.exit_status
-    script.execute()
-    return OK
-
-
-def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
+    parser = make_parser(*arguments[:1])
     try:
         args = parser.parse_args(arguments)
     except Mm2plError as error:  # from a value of --cfg-options
         parser.error(str(error))
-    if args.checkpoint and args.load_from:
-        parser.error("CHECKPOINT and --load-from mean the same: give one of them")
-    if isinstance(args.resume, str) and (args.checkpoint or args.load_from):
-        parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
-    return args
+    command = COMMANDS[args.command].load()
+    try:
+        return command.run(args)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except Mm2plError as error:
+        say(f"error: {error}")
+        return error.exit_status
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser(*commands: str) -> argparse.ArgumentParser:
+    """Return the parser, with the arguments of these commands (the others are only listed)."""
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="mm2pl",
@@ -109,74 +100,23 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=as_written,
     )
     parser.add_argument("--version", action="version", version=f"mm2pl {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in _COMMANDS.items():
-        _add_options(commands.add_parser(name, help=text, description=_sentence(text)))
-    script = commands.add_parser(
-        "run",
-        help=_RUN,
-        description=_sentence(_RUN),
-        usage="mm2pl run [--relax-version-gates] (SCRIPT | -m MODULE) [ARGS ...]",
-        epilog=_RUN_EXAMPLES,
-        formatter_class=as_written,
-    )
-    _add_gate_option(script)
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        own = added.add_parser(
+            name, help=command.help, description=description, formatter_class=as_written
+        )
+        own.set_defaults(parser=own)
+        if name in commands:
+            command.load().add_arguments(own)
     return parser
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _run_script(arguments: list[str]) -> int:
+    """Run a script; what it raises goes through, as from ``python SCRIPT``."""
+    from mm2pl.cli import script_run
 
-
-def _add_options(command: argparse.ArgumentParser) -> None:
-    from mm2pl.mmengine.config import DictAction
-
-    add = command.add_argument
-    add("config", metavar="CONFIG", help="the config file: .py, .yml, .yaml or .json")
-    add("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights to start from")
-    add(
-        "--work-dir",
-        metavar="DIR",
-        help="where checkpoints and logs go (default: the config's work_dir, else"
-        " ./work_dirs/NAME_OF_CONFIG)",
-    )
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change the config: a.b=1 c='[1,2]' list.0.key=x",
-    )
-    add("--load-from", metavar="FILE", help="the same as CHECKPOINT")
-    add(
-        "--resume",
-        nargs="?",
-        const=True,
-        metavar="FILE",
-        help="go on from FILE, or from the newest checkpoint of the work dir; validate and test"
-        " load its weights",
-    )
-    add("--seed", type=_seed, metavar="N", help="seed of all random numbers (default: a new one)")
-    add(
-        "--no-profile",
-        action="store_true",
-        help="leave out what the library's own train.py or test.py adds to a config",
-    )
-    _add_gate_option(command)
-    add("--traceback", action="store_true", help="show the whole traceback of an error")
-
-
-def _add_gate_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--relax-version-gates",
-        action="store_true",
-        help="warn, and go on, where a library does not take the version of another one",
-    )
-
-
-def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= _MOST_SEED):
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0 to {_MOST_SEED}, got {text!r}"
-        )
-    return int(text)
+    # By hand: argparse would take the script's own --help and options.
+    own, command = script_run.split(arguments[1:])
+    args = make_parser("run").parse_args(["run", *own])
+    return script_run.run_command(command, args)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm2pl import install_as_mmengine, profiles, version_gates
+from mm2pl.cli.config_file import add_cfg_options, read_config
 from mm2pl.cli.output import print_last, say
-from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError, nearest
+from mm2pl.errors import ConfigError, ConfigFileNotFoundError, nearest
 from mm2pl.failures import USAGE, describe, exit_status
 from mm2pl.libraries import LIBRARIES, how_to_get
 
@@ -23,6 +24,65 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
     from mm2pl.plan import Plan
     from mm2pl.runner import Runner
+
+
+OK, INTERRUPTED = 0, 130
+_MOST_SEED = 2**32 - 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``fit``, ``validate`` and ``test``."""
+    add_cfg_options(parser)
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights to start from")
+    add(
+        "--work-dir",
+        metavar="DIR",
+        help="where checkpoints and logs go (default: the config's work_dir, else"
+        " ./work_dirs/NAME_OF_CONFIG)",
+    )
+    add("--load-from", metavar="FILE", help="the same as CHECKPOINT")
+    add(
+        "--resume",
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="go on from FILE, or from the newest checkpoint of the work dir; validate and test"
+        " load its weights",
+    )
+    add("--seed", type=_seed, metavar="N", help="seed of all random numbers (default: a new one)")
+    add(
+        "--no-profile",
+        action="store_true",
+        help="leave out what the library's own train.py or test.py adds to a config",
+    )
+    version_gates.add_option(parser)
+    add("--traceback", action="store_true", help="show the whole traceback of an error")
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= _MOST_SEED):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {_MOST_SEED}, got {text!r}"
+        )
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a config."""
+    if args.checkpoint and args.load_from:
+        args.parser.error("CHECKPOINT and --load-from mean the same: give one of them")
+    if isinstance(args.resume, str) and (args.checkpoint or args.load_from):
+        args.parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
+    one = ConfigRun(args)
+    try:
+        one.go()
+    except KeyboardInterrupt:
+        say(one.where_interrupted())
+        return INTERRUPTED
+    except Exception as error:
+        return report(error, one)
+    return OK
 
 
 class ConfigRun:
@@ -98,22 +158,12 @@ def _build(cfg: Config) -> Runner:
 
 def _load(args: argparse.Namespace, import_custom_modules: bool = True) -> Config:
     """Read the config and put the command line's options into it."""
-    from mm2pl.mmengine.config import Config
-
-    path = Path(args.config)
-    if not path.is_file():
-        what = "this is a folder" if path.is_dir() else "the config file does not exist"
-        hint = "give a file's path"
-        if "::" in args.config:
-            hint = f"in a file of your own, write _base_ = [{args.config!r}], and give that file"
-        raise ConfigFileNotFoundError(what, file=args.config, hint=hint)
-    cfg = Config.fromfile(args.config, import_custom_modules=import_custom_modules)
-    _merge(cfg, args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options, import_custom_modules=import_custom_modules)
     options: dict[str, Any] = {}
     if args.work_dir:
         options["work_dir"] = args.work_dir
     elif not cfg.get("work_dir"):
-        options["work_dir"] = f"./work_dirs/{path.stem}"
+        options["work_dir"] = f"./work_dirs/{Path(args.config).stem}"
     if args.resume:
         options["resume"] = args.command == "fit"
     given = args.resume if isinstance(args.resume, str) else args.checkpoint or args.load_from
@@ -125,20 +175,6 @@ def _load(args: argparse.Namespace, import_custom_modules: bool = True) -> Confi
         cfg[key] = value
     _check_weights(cfg, args.config)
     return cfg
-
-
-def _merge(cfg: Config, options: dict[str, Any]) -> None:
-    for key in options:
-        if not all(key.split(".")):
-            raise ConfigError(
-                f"--cfg-options: {key!r} has an empty part", hint="write KEY=VALUE, a.b.c=1"
-            )
-    try:
-        cfg.merge_from_dict(options)
-    except Mm2plError as error:
-        error.message = f"--cfg-options: {error.message}"
-        error.file = error.file or cfg.filename
-        raise
 
 
 def _check_weights(cfg: Config, file: str) -> None:

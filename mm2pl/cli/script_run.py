@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import importlib.util
 import io
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+from mm2pl import version_gates
 from mm2pl.alias import install_as_mmengine
 from mm2pl.cli.output import say
 from mm2pl.errors import Mm2plError, nearest
@@ -23,6 +25,39 @@ from mm2pl.libraries import how_to_get
 
 _MAIN = "__main__"
 _TOOLS = Path(".mim", "tools")
+
+
+_EXAMPLES = """SCRIPT runs as by `python SCRIPT`, with mm2pl's modules for `import mmengine`.
+PACKAGE:NAME is a script among the tools of an installed library.
+
+examples:
+  mm2pl run tools/train.py config.py --work-dir runs/a
+  mm2pl run mmpretrain:train config.py
+  mm2pl run mmpretrain:analysis_tools/get_flops config.py
+  mm2pl run -m my_package.train --epochs 3
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stand before the script."""
+    parser.usage = "mm2pl run [--relax-version-gates] (SCRIPT | -m MODULE) [ARGS ...]"
+    parser.epilog = _EXAMPLES
+    version_gates.add_option(parser)
+
+
+def run_command(command: Sequence[str], args: argparse.Namespace) -> int:
+    """Run the script that ``command`` names; what it raises goes through."""
+    try:
+        install_as_mmengine()
+        if args.relax_version_gates:
+            version_gates.relax()
+        show_tracebacks_as_python()
+        script = find(command)
+    except Mm2plError as error:
+        say(f"error: {error}")
+        return error.exit_status
+    script.execute()
+    return 0
 
 
 class ScriptError(Mm2plError):

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mm2pl import profiles
+from mm2pl.errors import Mm2plError
 from mm2pl.plan import Plan
 from mm2pl.translate.hooks import plan_hooks
 from mm2pl.translate.loops import plan_eval, plan_train
 from mm2pl.translate.optim import plan_optim
-from mm2pl.translate.report import Report
+from mm2pl.translate.report import Report, raise_problems
 from mm2pl.translate.runtime import TOP_RULES, plan_runtime
 
-__all__ = ["translate"]
+__all__ = ["Examination", "examine", "translate"]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A config that was read, whatever is wrong with it.
+
+    Attributes:
+        plan: What it means; of use only if there are no problems.
+        problems: The errors that :func:`translate` would raise.
+    """
+
+    plan: Plan
+    problems: tuple[Mm2plError, ...]
 
 
 def translate(
@@ -30,6 +45,15 @@ def translate(
     Raises:
         ConfigError: All that is wrong with the config, with key paths.
     """
+    examination = examine(cfg, file, command=command)
+    raise_problems(examination.problems)
+    return examination.plan
+
+
+def examine(
+    cfg: Mapping[str, Any], file: str | None = None, *, command: str | None = None
+) -> Examination:
+    """Do what :func:`translate` does, and return what is wrong instead of raising it."""
     file = file or _file_of(cfg)
     report = Report(file=file)
     if command is not None:
@@ -50,8 +74,7 @@ def translate(
         config=cfg,
         notes=tuple(report.notes),
     )
-    report.raise_problems()
-    return plan
+    return Examination(plan, tuple(report.problems))
 
 
 def _file_of(cfg: Mapping[str, Any]) -> str | None:

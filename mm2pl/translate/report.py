@@ -82,13 +82,14 @@ class Report:
         else:
             self.note(where, Status.UNKNOWN, "nothing reads this key", nearest(key, known))
 
-    def raise_problems(self) -> None:
-        """Raise the only problem as it is, several as one list."""
-        if len(self.problems) == 1:
-            raise self.problems[0]
-        if self.problems:
-            lines = [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
-            raise ConfigError(f"{len(self.problems)} problems in the config:\n" + "\n".join(lines))
+
+def raise_problems(problems: Sequence[Mm2plError]) -> None:
+    """Raise the only problem as it is, several as one list."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        lines = [f"  {number}. {problem}" for number, problem in enumerate(problems, 1)]
+        raise ConfigError(f"{len(problems)} problems in the config:\n" + "\n".join(lines))
 
 
 def _raw_items(section: Mapping[Any, Any]) -> list[tuple[Any, Any]]:

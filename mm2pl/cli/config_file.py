@@ -1,0 +1,71 @@
+"""Reading a config file for a command: with ``--cfg-options``, without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm2pl.errors import ConfigError, ConfigFileNotFoundError, Mm2plError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mm2pl.mmengine.config import Config
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``CONFIG`` and ``--cfg-options``."""
+    from mm2pl.mmengine.config import DictAction
+
+    parser.add_argument(
+        "config", metavar="CONFIG", help="the config file: .py, .yml, .yaml or .json"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change the config: a.b=1 c='[1,2]' list.0.key=x",
+    )
+
+
+def read_config(
+    file: str, options: Mapping[str, Any] | None = None, *, import_custom_modules: bool = False
+) -> Config:
+    """Read a config and put the command line's options into it.
+
+    Args:
+        file: The config's path.
+        options: Dotted keys and values, of ``--cfg-options``.
+        import_custom_modules: Whether the modules of ``custom_imports`` are imported.
+
+    Raises:
+        ConfigError: There is no such file, it cannot be read, or an option does not fit.
+    """
+    from mm2pl.mmengine.config import Config
+
+    path = Path(file)
+    if not path.is_file():
+        what = "this is a folder" if path.is_dir() else "the config file does not exist"
+        hint = "give a file's path"
+        if "::" in file:
+            hint = f"in a file of your own, write _base_ = [{file!r}], and give that file"
+        raise ConfigFileNotFoundError(what, file=file, hint=hint)
+    cfg = Config.fromfile(file, import_custom_modules=import_custom_modules)
+    _merge(cfg, options or {})
+    return cfg
+
+
+def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
+    for key in options:
+        if not all(key.split(".")):
+            raise ConfigError(
+                f"--cfg-options: {key!r} has an empty part", hint="write KEY=VALUE, a.b.c=1"
+            )
+    try:
+        cfg.merge_from_dict(dict(options))
+    except Mm2plError as error:
+        error.message = f"--cfg-options: {error.message}"
+        error.file = error.file or cfg.filename
+        raise
