@@ -6,19 +6,21 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from mm2pl import __version__
 from mm2pl.cli.output import say
+from mm2pl.cli.parsing import Parser, no_such_command, take_local_rank
 from mm2pl.errors import Mm2plError
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 _EXAMPLES = """examples:
   mm2pl fit configs/digits/digits_cnn_20e.py
   mm2pl fit config.py --work-dir runs/a --cfg-options optim_wrapper.optimizer.lr=0.01
-  mm2pl fit config.py --resume
-  mm2pl test config.py work_dirs/config/epoch_20.pth
+  mm2pl fit config.py --amp --resume
+  mm2pl test config.py work_dirs/config/epoch_20.pth --out metrics.json
   mm2pl run tools/train.py config.py --amp
+
+mm2pl COMMAND --help says more of a command.
 
 exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted; that of `run` is
 the script's
@@ -29,7 +31,10 @@ class CommandModule(Protocol):
     """What the module of a command has."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the command's arguments, and its description and epilog; imports nothing heavy."""
+        """Add the command's arguments, and its description and epilog; imports nothing heavy.
+
+        ``parser.prog`` ends with the command's name.
+        """
 
     def run(self, args: argparse.Namespace) -> int:
         """Carry the command out and return the exit status.
@@ -55,6 +60,8 @@ COMMANDS = {
     "validate": Command("config_run", "compute the validation metrics"),
     "test": Command("config_run", "compute the test metrics"),
     "run": Command("script_run", "run a Python script written against MMEngine, unchanged"),
+    "env": Command("env", "print the versions that matter for a bug report"),
+    "completion": Command("completion", "print a script that completes mm2pl in a shell"),
 }
 
 
@@ -71,17 +78,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: ``--help``, ``--version``, or arguments that cannot be understood.
         BaseException: What a script of ``mm2pl run`` raises, its own ``SystemExit`` too.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["run"]:
-        return _run_script(arguments)
-    parser = make_parser(*arguments[:1])
+    arguments = take_local_rank(list(sys.argv[1:] if argv is None else argv))
+    if not arguments:
+        overview().print_help(sys.stderr)
+        return USAGE
+    name = arguments[0]
+    if name not in COMMANDS:
+        return _without_command(arguments)
+    if name == "run":
+        return _run_script(arguments[1:])
+    parser = make_parser(name)
     try:
-        args = parser.parse_args(arguments)
+        args = parser.parse(arguments[1:])
     except Mm2plError as error:  # from a value of --cfg-options
         parser.error(str(error))
-    command = COMMANDS[args.command].load()
     try:
-        return command.run(args)
+        return COMMANDS[name].load().run(args)
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
@@ -90,26 +102,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
 
 
-def make_parser(*commands: str) -> argparse.ArgumentParser:
-    """Return the parser, with the arguments of these commands (the others are only listed)."""
-    as_written = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+def make_parser(name: str) -> Parser:
+    """Return the parser of one command."""
+    return _fill(Parser(prog=f"mm2pl {name}", description=_description(name)), name)
+
+
+def overview(*commands: str) -> Parser:
+    """Return the parser that lists the commands, with the arguments of those that are named."""
+    parser = Parser(
         prog="mm2pl",
+        usage="mm2pl COMMAND ...",
         description="Run MMEngine configs and scripts on PyTorch Lightning.",
         epilog=_EXAMPLES,
-        formatter_class=as_written,
     )
-    parser.add_argument("--version", action="version", version=f"mm2pl {__version__}")
-    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print mm2pl's version and those it runs on"
+    )
+    added = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
-        description = f"{command.help[0].upper()}{command.help[1:]}."
-        own = added.add_parser(
-            name, help=command.help, description=description, formatter_class=as_written
-        )
-        own.set_defaults(parser=own)
+        own = added.add_parser(name, help=command.help, description=_description(name))
         if name in commands:
-            command.load().add_arguments(own)
+            _fill(own, name)
     return parser
+
+
+def _description(name: str) -> str:
+    text = COMMANDS[name].help
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _fill(parser: Parser, name: str) -> Parser:
+    parser.set_defaults(command=name, parser=parser)
+    COMMANDS[name].load().add_arguments(parser)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> None:
+        from mm2pl.cli.env import short
+
+        print(short())
+        parser.exit()
+
+
+def _without_command(arguments: list[str]) -> int:
+    parser = overview()
+    if arguments[0] in parser.option_names():
+        parser.parse(arguments[:1])  # exits
+    parser.error(no_such_command(arguments, list(COMMANDS)))
 
 
 def _run_script(arguments: list[str]) -> int:
@@ -117,6 +157,5 @@ def _run_script(arguments: list[str]) -> int:
     from mm2pl.cli import script_run
 
     # By hand: argparse would take the script's own --help and options.
-    own, command = script_run.split(arguments[1:])
-    args = make_parser("run").parse_args(["run", *own])
-    return script_run.run_command(command, args)
+    own, command = script_run.split(arguments)
+    return script_run.run_command(command, make_parser("run").parse(own))

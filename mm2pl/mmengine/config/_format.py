@@ -37,6 +37,11 @@ def python_code(values: dict[Any, Any]) -> str:
     )
 
 
+def value_code(value: Any) -> str:
+    """Return the expression that makes ``value``; raises as :func:`python_code` does."""
+    return _code(value, 0, "")
+
+
 def _target(key: Any) -> str:
     return key if _is_name(key) else f"globals()[{key!r}]"
 
