@@ -24,11 +24,14 @@ class Examination:
 
     Attributes:
         plan: What it means; of use only if there are no problems.
-        problems: The errors that :func:`translate` would raise.
+        problems: All that is wrong.
+        deferred: Those of the problems that :func:`translate` does not raise: what builds that
+            part of a run will, if the run comes to it.
     """
 
     plan: Plan
     problems: tuple[Mm2plError, ...]
+    deferred: tuple[Mm2plError, ...] = ()
 
 
 def translate(
@@ -46,16 +49,16 @@ def translate(
         ConfigError: All that is wrong with the config, with key paths.
     """
     examination = examine(cfg, file, command=command)
-    raise_problems(examination.problems)
+    raise_problems([one for one in examination.problems if one not in examination.deferred])
     return examination.plan
 
 
 def examine(
     cfg: Mapping[str, Any], file: str | None = None, *, command: str | None = None
 ) -> Examination:
-    """Do what :func:`translate` does, and return what is wrong instead of raising it."""
+    """Do what :func:`translate` does, and return all that is wrong instead of raising it."""
     file = file or _file_of(cfg)
-    report = Report(file=file)
+    report = Report(file=file, scope=cfg.get("default_scope"))
     if command is not None:
         cfg, added = profiles.with_profile(cfg, command)
         report.notes += profiles.notes(cfg, added)
@@ -74,7 +77,7 @@ def examine(
         config=cfg,
         notes=tuple(report.notes),
     )
-    return Examination(plan, tuple(report.problems))
+    return Examination(plan, tuple(report.problems), tuple(report.deferred))
 
 
 def _file_of(cfg: Mapping[str, Any]) -> str | None:

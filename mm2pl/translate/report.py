@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
+from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.plan import Note, Status
 
 Check = Callable[[Any], str | None]
@@ -31,9 +32,17 @@ class Rule:
 
 @dataclass
 class Report:
-    """Notes and problems, gathered over the whole config so that all are told at once."""
+    """Notes and problems, gathered over the whole config so that all are told at once.
+
+    Attributes:
+        file: Where the config was read from.
+        scope: The registry scope in force: ``default_scope``.
+        notes: What became of each key.
+        problems: What is wrong.
+    """
 
     file: str | None = None
+    scope: str | None = None
     notes: list[Note] = field(default_factory=list)
     problems: list[Mm2plError] = field(default_factory=list)
 
@@ -42,6 +51,16 @@ class Report:
 
     def problem(self, message: str, key_path: str, hint: str | None = None) -> None:
         self.problems.append(ConfigError(message, key_path=key_path, file=self.file, hint=hint))
+
+    def later(
+        self, message: str, key_path: str, hint: str | None = None, choices: Sequence[str] = ()
+    ) -> None:
+        """Tell of a problem that is raised only when that part is built, by what builds it."""
+        error = ConfigError(
+            message, key_path=key_path, file=self.file, hint=hint, choices=tuple(choices)
+        )
+        self.problems.append(error)
+        self.deferred.append(error)
 
     def unsupported(self, what: str, key_path: str, reason: str, hint: str | None = None) -> None:
         self.note(key_path, Status.UNSUPPORTED, reason)
@@ -63,18 +82,22 @@ class Report:
         if not isinstance(section, Mapping):
             return
         known = {rule.key: rule for rule in rules}
-        for key, value in _raw_items(section):
+        for key, value in raw_items(section):
             where = f"{path}.{key}" if path else str(key)
             rule = known.get(key)
             if rule is None:
                 self._unlisted(str(key), where, known, open_ended)
                 continue
-            self.note(where, rule.status, rule.text)
-            wrong = rule.check(value) if rule.check else None
-            if wrong:
-                self.problem(f"{wrong}, got {value!r}", where)
-            if rule.status is Status.UNSUPPORTED and value:
-                self.unsupported(key, where, rule.text)
+            self.apply(rule, where, value)
+
+    def apply(self, rule: Rule, where: str, value: Any) -> None:
+        """Note what becomes of the value at a key path by its rule."""
+        self.note(where, rule.status, rule.text)
+        wrong = rule.check(value) if rule.check else None
+        if wrong:
+            self.problem(f"{wrong}, got {value!r}", where)
+        if rule.status is Status.UNSUPPORTED and value:
+            self.unsupported(rule.key, where, rule.text)
 
     def _unlisted(self, key: str, where: str, known: Mapping[str, Rule], open_ended: str) -> None:
         if open_ended:
@@ -92,17 +115,19 @@ def raise_problems(problems: Sequence[Mm2plError]) -> None:
         raise ConfigError(f"{len(problems)} problems in the config:\n" + "\n".join(lines))
 
 
-def _raw_items(section: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """List the items of a section without building a new-style config's lazy objects."""
+def raw_items(section: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """Return the items of a section without building a new-style config's lazy objects."""
     if isinstance(section, dict):
         return list(dict.items(section))
     return list(section.items())
 
 
 def type_name(kind: Any) -> str:
-    """Return the bare name of a ``type``: a string, with or without scope, or a class."""
+    """Return the bare name of a ``type``: a string, with or without scope, a class, a lazy one."""
     if isinstance(kind, str):
         return kind.rsplit(".", 1)[-1]
+    if isinstance(kind, (LazyObject, LazyAttr)):  # which has any attribute
+        return str(kind)
     name = getattr(kind, "__name__", None) or getattr(kind, "name", None)
     return str(name if name is not None else kind).rsplit(".", 1)[-1]
 
