@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``CONFIG`` and ``--cfg-options``."""
+def add_cfg_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add ``CONFIG`` and ``--cfg-options``; ``several`` configs and folders are ``args.configs``."""
     from mm2pl.mmengine.config import DictAction
 
-    parser.add_argument(
-        "config", metavar="CONFIG", help="the config file: .py, .yml, .yaml or .json"
-    )
+    suffixes = ".py, .yml, .yaml or .json"
+    if several:
+        what = f"config files ({suffixes}), and folders in which to look for them"
+        parser.add_argument("configs", metavar="CONFIG", nargs="+", help=what)
+    else:
+        parser.add_argument("config", metavar="CONFIG", help=f"the config file: {suffixes}")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
