@@ -40,6 +40,7 @@ bench: $(VENV)/.dev reference  ## cost of a training step, side by side with MME
 	$(TEST_ENV) $(BIN)/python tools/bench.py
 
 matrix: $(VENV)/.dev  ## write compat_matrix.md and the list in docs/differences.md from the code
+	$(BIN)/python tools/class_table.py
 	$(BIN)/python tools/compat_matrix.py
 	$(BIN)/python tools/differences.py
 

@@ -1,0 +1,229 @@
+"""The classes that a config names by ``type``, and their arguments, without importing any of them.
+
+``classes.json`` holds them, written by ``tools/class_table.py`` from mm2pl's own registries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mm2pl.errors import nearest
+from mm2pl.libraries import LIBRARIES
+from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
+from mm2pl.plan import Status
+from mm2pl.translate.report import Report, Rule, raw_items, type_name
+from mm2pl.translate.spelling import misspelt
+
+FILE = Path(__file__).with_name("classes.json")
+_CONFIGS_OWN = "mmengine"
+
+
+@dataclass(frozen=True)
+class KnownClass:
+    """A class of MMEngine's, or one of torch's that it registers.
+
+    Attributes:
+        name: The name it is registered by.
+        module: Where MMEngine has it, or the package that brings it.
+        arguments: Whether each argument must be given.
+        defaults: The defaults that are plain values; tuples are lists here.
+        open: Whether it takes further arguments, which it hands to something else.
+        reason: Why it is not supported, if it is not.
+        hint: What to do instead.
+        priority: A hook's own priority.
+        points: The points at which a hook does something.
+    """
+
+    name: str
+    module: str
+    arguments: Mapping[str, bool] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    open: bool = False
+    reason: str | None = None
+    hint: str | None = None
+    priority: str | int | None = None
+    points: Sequence[str] = ()
+
+
+class Found(NamedTuple):
+    """What a ``type`` stands for.
+
+    Attributes:
+        known: The class, if it is a known one; for a misspelt name the one that was meant.
+        status: What becomes of the ``type``.
+        text: Why.
+        choices: The nearest right names.
+    """
+
+    known: KnownClass | None
+    status: Status
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+# Scope -> registry -> the names under which a library has a class of its own beside MMEngine's, so
+# that its arguments are not MMEngine's. A test finds those of the first five anew.
+OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
+    "mmpretrain": {"HOOKS": ("EMAHook",)},
+    "mmdet": {"DATASETS": ("ConcatDataset",)},
+    "mmpose": {"PARAM_SCHEDULERS": ("ConstantLR",)},
+}
+
+
+@lru_cache(maxsize=1)
+def classes() -> dict[str, dict[str, KnownClass]]:
+    """Return the known classes by registry, such as ``HOOKS``, and name."""
+    table = json.loads(FILE.read_text(encoding="utf-8"))
+    return {
+        registry: {name: _known(name, row) for name, row in rows.items()}
+        for registry, rows in table.items()
+        if isinstance(rows, dict)
+    }
+
+
+def _known(name: str, row: dict[str, Any]) -> KnownClass:
+    arguments = row.pop("arguments")
+    return KnownClass(
+        name,
+        arguments={argument: default == [] for argument, default in arguments.items()},
+        defaults={argument: default[0] for argument, default in arguments.items() if default},
+        **row,
+    )
+
+
+def find(kind: Any, registry: str, scope: str | None = None) -> Found:
+    """Say what a ``type`` stands for.
+
+    Args:
+        kind: A name, with or without a scope or a module in front; a class; a lazy object of a
+            new-style config.
+        registry: The registry's name, such as ``HOOKS``.
+        scope: The scope that is in force.
+    """
+    members = classes()[registry]
+    place, name = _split(kind)
+    if place is None:
+        place = scope
+    own = _own(place, name, members)
+    if own is not None:
+        return own
+    if name in OVERRIDDEN.get(place or "", {}).get(registry, ()):
+        return Found(None, Status.BY_CLASS, f"{place}'s own {name}, not MMEngine's")
+    if name in members:
+        known = members[name]
+        if known.reason is not None:
+            return Found(known, Status.UNSUPPORTED, known.reason)
+        return Found(known, Status.AS_IS, f"{_whose(known)} {name}")
+    meant = misspelt(name, members)
+    if meant:
+        return Found(members[meant[0]], Status.UNKNOWN, f"there is no {name}", tuple(meant))
+    return Found(None, Status.BY_CLASS, _by_class(place), tuple(nearest(name, members)))
+
+
+def _split(kind: Any) -> tuple[str | None, str]:
+    """Return the scope or the module that stands in front of a name, and the name."""
+    if isinstance(kind, str):
+        place, _, name = kind.rpartition(".")
+        return place or None, name
+    if isinstance(kind, (LazyObject, LazyAttr)):
+        return kind.module, str(kind)
+    module = getattr(kind, "__module__", None)
+    return str(module).replace("mm2pl.mmengine", "mmengine"), type_name(kind)
+
+
+def _own(place: str | None, name: str, members: Mapping[str, KnownClass]) -> Found | None:
+    """Say what is known of a name in a module; None where the registry decides."""
+    if place is None or place in LIBRARIES or place == _CONFIGS_OWN:
+        return None
+    head = place.partition(".")[0]
+    if head == "mmengine" or (head == "torch" and name in members):
+        return None
+    if head == "torch":
+        meant = misspelt(name, members)
+        if meant:
+            right = tuple(f"{place}.{one}" for one in meant)
+            return Found(members[meant[0]], Status.UNKNOWN, f"there is no {place}.{name}", right)
+    scopes = [] if "." in place else misspelt(place, LIBRARIES)
+    if scopes:
+        right = tuple(f"{scope}.{name}" for scope in scopes)
+        return Found(None, Status.UNKNOWN, f"there is no scope {place}", right)
+    return Found(None, Status.BY_CLASS, f"imported from {place}")
+
+
+def _whose(known: KnownClass) -> str:
+    return "MMEngine's" if known.module.startswith("mmengine") else f"{known.module}'s"
+
+
+def _by_class(place: str | None) -> str:
+    if place is None or place == _CONFIGS_OWN:
+        return "decided by its class, which code of yours registers"
+    return f"decided by its class, {place}'s or your own"
+
+
+def read_typed(
+    section: Any,
+    registry: str,
+    path: str,
+    report: Report,
+    *,
+    default: str | None = None,
+    rules: Sequence[Rule] = (),
+    status: Status = Status.AS_IS,
+) -> KnownClass | None:
+    """Note the ``type`` of a section and each of its arguments.
+
+    Nothing here is a problem by itself: what MMEngine builds later, it also refuses later.
+
+    Args:
+        section: A mapping; anything else is a built object and is left alone.
+        registry: The registry that builds it, such as ``HOOKS``.
+        path: Key path of the section.
+        report: Takes the notes. Its ``scope`` is in force where the section names none.
+        default: The type of a section without one.
+        rules: What to say of some keys, and keys that something else than the class reads.
+        status: What becomes of a type that is known.
+
+    Returns:
+        The class, if it is a known one.
+    """
+    if not isinstance(section, Mapping):
+        return None
+    given = dict(raw_items(section))
+    kind = given.get("type", default)
+    if kind is None:
+        found = Found(None, Status.BY_CLASS, "an argument of its class")
+    else:
+        found = find(kind, registry, given.get("_scope_", report.scope))
+    rows = {rule.key: rule for rule in rules}
+    for key, value in given.items():
+        where = f"{path}.{key}"
+        if key == "type":
+            known = status if found.status is Status.AS_IS else found.status
+            report.note(where, known, found.text, found.choices)
+        elif key == "_scope_":
+            report.note(where, Status.AS_IS, "the registry scope of this section")
+        elif key in rows:
+            report.apply(rows[key], where, value)
+        else:
+            _read_argument(str(key), where, found, rows, report)
+    return found.known
+
+
+def _read_argument(
+    key: str, where: str, found: Found, rows: Mapping[str, Rule], report: Report
+) -> None:
+    known = found.known
+    if known is None:
+        report.note(where, Status.BY_CLASS, "an argument of its class")
+    elif key in known.arguments:
+        report.note(where, Status.AS_IS, f"{known.name}'s argument")
+    elif known.open:
+        report.note(where, Status.BY_CLASS, f"{known.name} hands it on")
+    else:
+        choices = nearest(key, [*known.arguments, *rows])
+        report.note(where, Status.UNKNOWN, f"{known.name} has no such argument", choices)
