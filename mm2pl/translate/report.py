@@ -39,12 +39,15 @@ class Report:
         scope: The registry scope in force: ``default_scope``.
         notes: What became of each key.
         problems: What is wrong.
+        deferred: Those of the problems that MMEngine raises only when a run comes to build that
+            part, as it does not for the optimizer of a config that is tested.
     """
 
     file: str | None = None
     scope: str | None = None
     notes: list[Note] = field(default_factory=list)
     problems: list[Mm2plError] = field(default_factory=list)
+    deferred: list[Mm2plError] = field(default_factory=list)
 
     def note(self, key_path: str, status: Status, text: str, choices: Sequence[str] = ()) -> None:
         self.notes.append(Note(key_path, status, text, tuple(choices)))
