@@ -199,7 +199,7 @@ def passed(names: Mapping[str, Any], message: str) -> None:
     )
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
+def add_option(parser: argparse._ActionsContainer) -> None:
     """Add ``--relax-version-gates`` to a command."""
     parser.add_argument(
         "--relax-version-gates",

@@ -59,6 +59,7 @@ COMMANDS = {
     "fit": Command("config_run", "train, and validate as the config says"),
     "validate": Command("config_run", "compute the validation metrics"),
     "test": Command("config_run", "compute the test metrics"),
+    "check": Command("check", "say what becomes of each key of a config, before it runs"),
     "run": Command("script_run", "run a Python script written against MMEngine, unchanged"),
     "env": Command("env", "print the versions that matter for a bug report"),
     "completion": Command("completion", "print a script that completes mm2pl in a shell"),
@@ -148,7 +149,7 @@ class _Version(argparse.Action):
 def _without_command(arguments: list[str]) -> int:
     parser = overview()
     if arguments[0] in parser.option_names():
-        parser.parse(arguments[:1])  # exits
+        parser.parse_args(arguments[:1])  # exits
     parser.error(no_such_command(arguments, list(COMMANDS)))
 
 

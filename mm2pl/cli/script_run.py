@@ -126,6 +126,8 @@ class _CheckpointsLoader(SourceFileLoader):
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide the arguments into our own options and the script's command line."""
     for index, argument in enumerate(arguments):
+        if argument == "--":
+            return list(arguments[:index]), list(arguments[index + 1 :])
         if argument == "-m" or not argument.startswith("-"):
             return list(arguments[:index]), list(arguments[index:])
     return list(arguments), []
