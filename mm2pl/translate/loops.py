@@ -3,84 +3,161 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mm2pl.plan import EvalPlan, Status, TrainPlan
+from mm2pl.translate.classes import read_typed
 from mm2pl.translate.data import read_dataloader
-from mm2pl.translate.report import Report, Rule, type_name, whole_number
+from mm2pl.translate.report import Report, Rule, raw_items, type_name, whole_number
 
-_SCOPE = Rule("_scope_", Status.AS_IS, "the registry scope of this section")
-_COMMON = (
-    _SCOPE,
-    Rule("type", Status.TRANSLATED, "the Trainer's own fit loop, driven by the loop's settings"),
+EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
+# How long each loop trains, and what its time counts.
+LENGTHS = {EPOCH_LOOP: ("max_epochs", "epoch"), ITER_LOOP: ("max_iters", "iteration")}
+_WHEN = "when the Trainer validates"
+TRAIN_RULES = (
     Rule("by_epoch", Status.TRANSLATED, "the loop's type"),
-    Rule("val_begin", Status.TRANSLATED, "when the Trainer validates", whole_number(0)),
-    Rule("val_interval", Status.TRANSLATED, "when the Trainer validates", whole_number(1)),
-    Rule("dynamic_intervals", Status.TRANSLATED, "when the Trainer validates"),
+    Rule("val_begin", Status.TRANSLATED, _WHEN, whole_number(0)),
+    Rule("val_interval", Status.TRANSLATED, _WHEN, whole_number(1)),
+    Rule("dynamic_intervals", Status.TRANSLATED, _WHEN),
 )
-_EPOCHS = Rule("max_epochs", Status.TRANSLATED, "Trainer(max_epochs)", whole_number(0))
-_ITERS = Rule("max_iters", Status.TRANSLATED, "the length of one Lightning epoch", whole_number(0))
-TRAIN_RULES = {
-    "EpochBasedTrainLoop": (*_COMMON, _EPOCHS),
-    "IterBasedTrainLoop": (*_COMMON, _ITERS),
+LENGTH_RULES = {
+    "max_epochs": Rule("max_epochs", Status.TRANSLATED, "Trainer(max_epochs)", whole_number(0)),
+    "max_iters": Rule(
+        "max_iters", Status.TRANSLATED, "the length of one Lightning epoch", whole_number(0)
+    ),
 }
-EVAL_RULES = (
-    _SCOPE,
-    Rule("type", Status.TRANSLATED, "Trainer.validate or Trainer.test"),
-    Rule("fp16", Status.AS_IS, "predictions under autocast"),
-)
+EVAL_RULES = (Rule("fp16", Status.AS_IS, "predictions under autocast"),)
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long training is, as far as the config alone tells.
+
+    Attributes:
+        loop: The loop's class.
+        steps: Epochs or iterations; None if only the loop's class knows.
+        unit: ``epoch`` or ``iteration``.
+    """
+
+    loop: str
+    steps: int | None
+    unit: str
+
+    @property
+    def end(self) -> str:
+        return f"training ends at {self.unit} {self.steps}"
+
+
+def length_of(loop: Mapping[str, Any] | None) -> Length | None:
+    """Return how long a ``train_cfg`` trains; None without a loop of MMEngine's."""
+    loop = with_type(loop) if isinstance(loop, Mapping) else {}
+    name = type_name(loop.get("type", ""))
+    if name not in LENGTHS:
+        return None
+    key, unit = LENGTHS[name]
+    steps = loop.get(key)
+    known = whole_number(0)(steps) is None
+    return Length(name, int(steps) if known else None, unit)  # type: ignore[arg-type]
+
+
+def with_type(loop: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a ``train_cfg`` with the type that ``by_epoch`` stands for."""
+    loop = dict(raw_items(loop))
+    by_epoch = loop.pop("by_epoch", True)
+    loop.setdefault("type", EPOCH_LOOP if by_epoch else ITER_LOOP)
+    return loop
 
 
 def plan_train(cfg: Mapping[str, Any], report: Report) -> TrainPlan | None:
     """Read ``train_cfg`` and ``train_dataloader``; MMEngine wants both and ``optim_wrapper``."""
-    if not _complete(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"), report):
-        return None
-    loop = cfg["train_cfg"]
-    if not isinstance(loop, Mapping):
+    complete = _complete(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"), report)
+    given = cfg.get("train_cfg")
+    loop = with_type(given) if isinstance(given, Mapping) else {}
+    if loop:
+        _read_train_loop(given, type_name(loop["type"]), report)
+        if cfg.get("val_cfg") is not None:
+            _note_idle_validation(loop, report)
+    elif given is not None:
         report.unsupported(
             "a train_cfg that is a built loop",
             "train_cfg",
             "Lightning's Trainer is made before the loop",
             "give train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)",
         )
-        return None
-    loop = dict(dict.items(loop)) if isinstance(loop, dict) else dict(loop)
-    if "type" in loop and "by_epoch" in loop:
+    loader = read_dataloader(cfg.get("train_dataloader"), "train_dataloader", report)
+    return TrainPlan(loop, loader) if complete and loop else None
+
+
+def _read_train_loop(given: Any, name: str, report: Report) -> None:
+    if "type" in given and "by_epoch" in given:
         report.problem("only one of 'type' and 'by_epoch' may be given", "train_cfg")
-    by_epoch = loop.pop("by_epoch", True)
-    if "type" not in loop:
-        loop["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    name = type_name(loop["type"])
-    report.read(
-        cfg["train_cfg"],
-        TRAIN_RULES.get(name, (*_COMMON, _EPOCHS, _ITERS)),
+    key = LENGTHS[name][0] if name in LENGTHS else None
+    rows = tuple(LENGTH_RULES[one] for one in ([key] if key else LENGTH_RULES))
+    known = read_typed(
+        given,
+        "LOOPS",
         "train_cfg",
-        "" if name in TRAIN_RULES else f"an argument of {name}",
+        report,
+        default=name,
+        rules=(*TRAIN_RULES, *rows),
+        status=Status.TRANSLATED,
     )
-    length = {"EpochBasedTrainLoop": "max_epochs", "IterBasedTrainLoop": "max_iters"}.get(name)
-    if length and length not in loop:
-        report.problem(f"{name} needs {length!r}", "train_cfg", f"add {length}=... to train_cfg")
-    return TrainPlan(loop, read_dataloader(cfg["train_dataloader"], "train_dataloader", report))
+    if key is None or known is None:
+        return
+    if key not in given:
+        report.problem(f"{name} needs {key!r}", "train_cfg", f"add {key}=... to train_cfg")
+    for other in LENGTH_RULES:
+        if other != key and other in given:
+            right = next(one for one in LENGTHS if LENGTHS[one][0] == other)
+            report.later(
+                f"{name} takes no {other}", f"train_cfg.{other}", f"give {key}, or type={right!r}"
+            )
+
+
+def _note_idle_validation(loop: Mapping[str, Any], report: Report) -> None:
+    """Note what says when to validate, and never applies."""
+    length = length_of(loop)
+    if length is None or length.steps is None:
+        return
+    begin = loop.get("val_begin", 1)
+    if isinstance(begin, (int, float)) and begin > length.steps:
+        text = f"{length.end}, so it never validates"
+        report.note("train_cfg.val_begin", Status.NO_EFFECT, text)
+    intervals = loop.get("dynamic_intervals")
+    for index, pair in enumerate(intervals if isinstance(intervals, (list, tuple)) else ()):
+        milestone = pair[0] if isinstance(pair, (list, tuple)) and pair else None
+        if isinstance(milestone, (int, float)) and milestone > length.steps:
+            path = f"train_cfg.dynamic_intervals[{index}]"
+            report.note(path, Status.NO_EFFECT, f"it holds from {milestone} on; {length.end}")
 
 
 def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | None:
     """Read the loop, loader and evaluator of ``stage``, ``val`` or ``test``."""
     keys = (f"{stage}_dataloader", f"{stage}_cfg", f"{stage}_evaluator")
-    if not _complete(cfg, keys, report):
-        return None
-    loop = cfg[keys[1]]
-    if not isinstance(loop, Mapping):
+    complete = _complete(cfg, keys, report)
+    loader, given, evaluator = (cfg.get(key) for key in keys)
+    if isinstance(given, Mapping):
+        default = "ValLoop" if stage == "val" else "TestLoop"
+        read_typed(
+            given,
+            "LOOPS",
+            keys[1],
+            report,
+            default=default,
+            rules=EVAL_RULES,
+            status=Status.TRANSLATED,
+        )
+        given = {"type": default, **dict(raw_items(given))}
+    elif given is not None:
         report.unsupported(
             f"a {keys[1]} that is a built loop", keys[1], "Lightning's Trainer drives the loop"
         )
-        return None
-    loop = dict(dict.items(loop)) if isinstance(loop, dict) else dict(loop)
-    loop.setdefault("type", "ValLoop" if stage == "val" else "TestLoop")
-    name = type_name(loop["type"])
-    known = name in ("ValLoop", "TestLoop")
-    report.read(cfg[keys[1]], EVAL_RULES, keys[1], "" if known else f"an argument of {name}")
-    report.note(keys[2], Status.BY_CLASS, "MMEngine metrics, called by the validation step")
-    return EvalPlan(loop, read_dataloader(cfg[keys[0]], keys[0], report), cfg[keys[2]])
+        complete = False
+    read_dataloader(loader, keys[0], report)
+    if evaluator is not None:
+        report.note(keys[2], Status.BY_CLASS, "MMEngine metrics, called by the validation step")
+    return EvalPlan(given, loader, evaluator) if complete else None  # type: ignore[arg-type]
 
 
 def _complete(cfg: Mapping[str, Any], keys: tuple[str, ...], report: Report) -> bool:
