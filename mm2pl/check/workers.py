@@ -1,0 +1,186 @@
+"""Processes that read configs: what a config does, looping or dying, does not harm the check."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from mm2pl.check.findings import FileReport, Settings, examine_file, unreadable
+from mm2pl.errors import ConfigError
+
+# With the paths of this process, so that libraries and mm2pl are found where it finds them.
+_START = "import sys; sys.path[:] = {path!r}; from mm2pl.check.workers import serve; serve()"
+_FILES_PER_WORKER = 16  # starting a process costs as much as reading some files
+
+
+class Request(NamedTuple):
+    """A file to look at."""
+
+    file: str
+    in_folder: bool
+
+
+def default_jobs(files: int) -> int:
+    """Return how many processes to start for this many files."""
+    usable = getattr(os, "sched_getaffinity", None)
+    processors = len(usable(0)) if usable else os.cpu_count() or 1
+    return max(1, min(processors, -(-files // _FILES_PER_WORKER)))
+
+
+class Workers:
+    """A pool of processes, each driven by a thread; to be used in ``with``.
+
+    Args:
+        settings: What to look for.
+        jobs: How many processes.
+        timeout: Seconds that one file may take.
+    """
+
+    def __init__(self, settings: Settings, jobs: int, timeout: float) -> None:
+        self.settings = settings
+        self.timeout = timeout
+        self._threads = ThreadPoolExecutor(jobs, "mm2pl-check")
+        self._own = threading.local()
+        self._started: list[_Worker] = []
+        self._ended = False
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended = True
+        for worker in self._started:
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._started:
+            worker.close()
+
+    def examine(self, requests: Sequence[Request]) -> Iterator[FileReport]:
+        """Yield a report for each file, in order."""
+        return self._threads.map(self._ask, requests)
+
+    def _ask(self, request: Request) -> FileReport:
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is None or worker.has_ended:
+            if self._ended:
+                return FileReport(request.file)
+            worker = self._own.worker = _Worker(self.settings)
+            self._started.append(worker)
+        return worker.ask(request, self.timeout)
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Nothing is left behind: no compiled files either.
+        command = [sys.executable, "-B", "-c", _START.format(path=sys.path)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._requests, self._replies = self.process.stdin, self.process.stdout
+        self.has_ended = False
+        self._send(settings)
+
+    def ask(self, request: Request, timeout: float) -> FileReport:
+        overdue = threading.Event()
+        timer = threading.Timer(timeout, self._end, [overdue])
+        timer.start()
+        try:
+            self._send(request)
+            report: FileReport = pickle.load(self._replies)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.kill()
+            status = self.process.wait()
+            what = f"reading it took longer than {timeout:g} seconds"
+            if not overdue.is_set():
+                what = f"it ended the process that read it ({_how_it_ended(status)})"
+            return unreadable(request.file, ConfigError(what, file=request.file))
+        finally:
+            timer.cancel()
+        return report
+
+    def _send(self, what: Any) -> None:
+        pickle.dump(what, self._requests)
+        self._requests.flush()
+
+    def _end(self, overdue: threading.Event) -> None:
+        overdue.set()
+        self.kill()
+
+    def kill(self) -> None:
+        self.has_ended = True
+        self.process.kill()
+
+    def close(self) -> None:
+        self.process.wait()
+        for pipe in (self._requests, self._replies):
+            try:
+                pipe.close()
+            except OSError:  # what was still to be written has no reader
+                continue
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+# --------------------------------------------------------------------------- in the worker
+
+
+def serve() -> None:
+    """Look at files as asked, until the other side goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    requests, replies = _take_channels()
+    prepare()
+    settings: Settings = pickle.load(requests)
+    for request in _received(requests):
+        report = examine_file(request.file, settings, in_folder=request.in_folder)
+        pickle.dump(report, replies)
+        replies.flush()
+    os._exit(0)  # a thread that a config has started holds up nothing
+
+
+def prepare() -> None:
+    """Let configs find what they find in a run: ``mmengine``, and the working directory."""
+    from mm2pl.alias import install_as_mmengine
+
+    install_as_mmengine()
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+
+
+def _take_channels() -> tuple[Any, Any]:
+    """Return standard input and output; for configs the one is empty and the other's an error's."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _received(requests: Any) -> Iterable[Request]:
+    while True:
+        try:
+            yield pickle.load(requests)
+        except EOFError:
+            return
