@@ -6,57 +6,97 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl.plan import OptimPlan, Status
-from mm2pl.translate.report import Report, Rule, whole_number
+from mm2pl.translate.classes import find
+from mm2pl.translate.loops import length_of
+from mm2pl.translate.report import Report, raw_items
+from mm2pl.translate.schedules import read_schedules
+from mm2pl.translate.wrappers import is_wrapper, read_foreign, read_wrapper
 
-WRAPPER_RULES = (
-    Rule("_scope_", Status.AS_IS, "the registry scope of this section"),
-    Rule("type", Status.TRANSLATED, "manual optimisation through LightningOptimizer"),
-    Rule("optimizer", Status.AS_IS, "torch.optim, by the OPTIMIZERS registry"),
-    Rule("constructor", Status.AS_IS, "makes the parameter groups"),
-    Rule("paramwise_cfg", Status.AS_IS, "the constructor's options per parameter"),
-    Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation", whole_number(1)),
-    Rule("clip_grad", Status.AS_IS, "clips before the step, after unscaling"),
-    Rule("loss_scale", Status.AS_IS, "the wrapper's own GradScaler"),
-    Rule("dtype", Status.AS_IS, "the wrapper's own autocast"),
-    Rule("use_fsdp", Status.UNSUPPORTED, "FSDP comes with a later release of mm2pl"),
-)
+_DEFAULT = "DefaultOptimWrapperConstructor"
+_PATH = "optim_wrapper"
+_HINT = "add optimizer=dict(type='SGD', lr=...), or a constructor for several optimizers"
 
 
 def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
     """Read the three sections; without an ``optim_wrapper`` there is nothing to schedule."""
     wrapper = cfg.get("optim_wrapper")
     schedulers = cfg.get("param_scheduler")
-    if wrapper is None:
-        if schedulers is not None:
-            report.problem(
-                "param_scheduler is given, optim_wrapper is missing",
-                "param_scheduler",
-                "set param_scheduler=None, or add an optim_wrapper",
-            )
-        return None
-    report.read(wrapper, WRAPPER_RULES, "optim_wrapper", "an argument of the wrapper's class")
-    _check_schedulers(schedulers, report)
     auto_scale = cfg.get("auto_scale_lr")
-    if isinstance(auto_scale, Mapping):
-        if auto_scale.get("enable") and "base_batch_size" not in auto_scale:
-            report.problem("auto_scale_lr needs 'base_batch_size'", "auto_scale_lr")
-        report.note("auto_scale_lr", Status.AS_IS, "scales each group's learning rate")
-    return OptimPlan(wrapper, schedulers, auto_scale)
+    if (
+        isinstance(auto_scale, Mapping)
+        and auto_scale.get("enable")
+        and "base_batch_size" not in auto_scale
+    ):
+        report.problem("auto_scale_lr needs 'base_batch_size'", "auto_scale_lr")
+    names = _read_optimizers(wrapper, _own_hooks(cfg, report), report)
+    read_schedules(schedulers, names, length_of(cfg.get("train_cfg")), report)
+    if wrapper is not None:
+        return OptimPlan(wrapper, schedulers, auto_scale)
+    if schedulers is not None:
+        report.problem(
+            "param_scheduler is given, optim_wrapper is missing",
+            "param_scheduler",
+            "set param_scheduler=None, or add an optim_wrapper",
+        )
+    return None
 
 
-def _check_schedulers(given: Any, report: Report) -> None:
-    if given is None:
-        return
-    entries: list[tuple[str, Any]]
-    if isinstance(given, Mapping) and "type" not in given:
-        entries = [(f"param_scheduler.{name}", value) for name, value in given.items()]
-    elif isinstance(given, (list, tuple)):
-        entries = [(f"param_scheduler[{index}]", value) for index, value in enumerate(given)]
-    else:
-        entries = [("param_scheduler", given)]
-    for path, value in entries:
-        report.note(path, Status.AS_IS, "stepped per iteration or epoch, beside Lightning's own")
-        if isinstance(value, (str, int, float, bool)):
-            report.problem(f"must be a scheduler, a dict or a list of them, got {value!r}", path)
-        elif isinstance(value, Mapping) and "type" not in value:
-            report.problem("a scheduler needs a 'type'", path, "e.g. type='MultiStepLR'")
+def _read_optimizers(given: Any, watched: bool, report: Report) -> tuple[str, ...] | None:
+    """Read ``optim_wrapper``.
+
+    Args:
+        given: Its value.
+        watched: Whether a library's hook may read options of the parameter groups.
+        report: Where the notes go.
+
+    Returns:
+        The optimizers' names: none if there is one without a name; None if a class decides it.
+    """
+    if not isinstance(given, Mapping):
+        return None
+    given = dict(raw_items(given))
+    constructor = given.get("constructor")
+    if constructor is not None:
+        found = find(constructor, "OPTIM_WRAPPER_CONSTRUCTORS", report.scope)
+        report.note(f"{_PATH}.constructor", found.status, found.text, found.choices)
+        if found.known is None:
+            read_foreign(given, _PATH, report)
+            return None
+    if constructor is not None or given.get("optimizer") is not None or "type" in given:
+        read_wrapper(given, _PATH, watched, report)
+        if given.get("optimizer") is None:
+            report.later("the optimizer is missing", _PATH, _HINT, ("optimizer",))
+        return ()
+    return _read_named(given, watched, report)
+
+
+def _read_named(given: Mapping[str, Any], watched: bool, report: Report) -> tuple[str, ...] | None:
+    """Read what has neither type, optimizer nor constructor: built wrappers by their names."""
+    values = raw_items(given)
+    names = [str(name) for name, value in values if is_wrapper(value)]
+    if names or not any(isinstance(value, Mapping) for _, value in values):
+        for name, value in values:
+            report.note(f"{_PATH}.{name}", Status.AS_IS, "the wrapper of one of the optimizers")
+            if isinstance(value, Mapping):
+                hint = "add a constructor for several optimizers, which builds them"
+                report.later("is no wrapper that is built already", f"{_PATH}.{name}", hint)
+        return tuple(str(name) for name, _ in values)
+    read_wrapper(given, _PATH, watched, report)
+    report.later("the optimizer is missing", _PATH, _HINT, ("optimizer",))
+    return None
+
+
+def _own_hooks(cfg: Mapping[str, Any], report: Report) -> bool:
+    """Whether there are hooks that are none of MMEngine's."""
+    default, custom = cfg.get("default_hooks"), cfg.get("custom_hooks")
+    hooks = [value for _, value in raw_items(default)] if isinstance(default, Mapping) else []
+    hooks += custom if isinstance(custom, (list, tuple)) else []
+    return any(
+        hook is not None and not (isinstance(hook, Mapping) and _is_known(hook, report))
+        for hook in hooks
+    )
+
+
+def _is_known(hook: Mapping[str, Any], report: Report) -> bool:
+    kind = dict(raw_items(hook)).get("type")
+    return kind is None or find(kind, "HOOKS", report.scope).known is not None

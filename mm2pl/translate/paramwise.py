@@ -106,15 +106,12 @@ def _read_custom_keys(given: Any, path: str, optimizer: Optimizer, report: Repor
             report.later(f"must be a dict of options, got {options!r}", where, hint)
             continue
         report.note(where, Status.AS_IS, "for parameters with this in their name")
-        if optimizer.given.get("lr") is None and "lr" not in options:
-            _need("lr", where, optimizer, report)
+        _need("lr", where, optimizer, report)
         for option, value in raw_items(options):
             _read_option(str(option), value, f"{where}.{option}", optimizer, report)
 
 
-def _read_option(
-    option: str, value: Any, where: str, optimizer: Optimizer, report: Report
-) -> None:
+def _read_option(option: str, value: Any, where: str, optimizer: Optimizer, report: Report) -> None:
     if option in _FACTORS:
         report.note(where, Status.AS_IS, _FACTORS[option])
         if option == "decay_mult":

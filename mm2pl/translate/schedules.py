@@ -1,0 +1,171 @@
+"""``param_scheduler``: each schedule's arguments, and whether training ever comes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mm2pl.errors import nearest
+from mm2pl.plan import Status
+from mm2pl.translate.classes import KnownClass, read_typed
+from mm2pl.translate.loops import ITER_LOOP, Length
+from mm2pl.translate.report import Report, Rule, raw_items
+
+_STEPPED = "stepped per iteration or epoch, beside Lightning's own"
+# Read by the registry's build function, which MMEngine gives every scheduler.
+RULES = (
+    Rule("convert_to_iter_based", Status.AS_IS, "epochs become iterations when it is built"),
+    Rule("epoch_length", Status.AS_IS, "iterations in an epoch, for convert_to_iter_based"),
+    Rule("monitor", Status.AS_IS, "a name among the metrics of the validation"),
+)
+# These wait for validations, which an iteration-based loop has in mid-epoch.
+_BY_VALIDATION = "ReduceOnPlateau"
+
+
+def read_schedules(
+    given: Any, names: Collection[str] | None, length: Length | None, report: Report
+) -> None:
+    """Read ``param_scheduler``.
+
+    Args:
+        given: Its value.
+        names: The names of the optimizers, empty if there is one without a name; None if the
+            constructor's class decides it.
+        length: How long training is, if that is known.
+        report: Where the notes go.
+    """
+    path = "param_scheduler"
+    if isinstance(given, Mapping) and "type" not in given:
+        _read_by_optimizer(given, names, length, report)
+    elif isinstance(given, (list, tuple)):
+        _read_list(given, path, length, report)
+    elif given is not None:
+        _read_one(given, path, length, report)
+
+
+def _read_by_optimizer(
+    given: Mapping[str, Any],
+    names: Collection[str] | None,
+    length: Length | None,
+    report: Report,
+) -> None:
+    values = raw_items(given)
+    if any(isinstance(value, (str, int, float)) for _, value in values):
+        _need_type(given, "param_scheduler", report)
+        return
+    if names is not None and not names:
+        hint = "give a list of schedulers; names are for several optimizers"
+        report.later("schedules by name need several optimizers", "param_scheduler", hint)
+    for name, value in values:
+        path = f"param_scheduler.{name}"
+        if names and name not in names:
+            text = "there is no optimizer of this name"
+            report.note(path, Status.NO_EFFECT, text, nearest(str(name), names))
+        elif isinstance(value, (list, tuple)):
+            _read_list(value, path, length, report)
+        else:
+            _read_one(value, path, length, report)
+    for name in names or ():
+        if name not in given:
+            report.later(f"optimizer {name!r} has no schedule", "param_scheduler", "add one, or []")
+
+
+def _read_list(given: Any, path: str, length: Length | None, report: Report) -> None:
+    for index, one in enumerate(given):
+        _read_one(one, f"{path}[{index}]", length, report)
+
+
+def _read_one(given: Any, path: str, length: Length | None, report: Report) -> None:
+    report.note(path, Status.AS_IS, _STEPPED)
+    if isinstance(given, (str, int, float, bool)):
+        report.problem(f"must be a scheduler, a dict or a list of them, got {given!r}", path)
+    elif isinstance(given, Mapping) and "type" not in given:
+        _need_type(given, path, report)
+    elif isinstance(given, Mapping):
+        known = read_typed(given, "PARAM_SCHEDULERS", path, report, rules=RULES)
+        if known is not None:
+            arguments = dict(raw_items(given))
+            _check(known, arguments, path, length, report)
+
+
+def _need_type(given: Mapping[str, Any], path: str, report: Report) -> None:
+    for key in nearest("type", given, 1):
+        report.note(f"{path}.{key}", Status.UNKNOWN, "nothing reads this key", ("type",))
+    report.problem("a scheduler needs a 'type'", path, "e.g. type='MultiStepLR'")
+
+
+def _check(
+    known: KnownClass,
+    given: Mapping[str, Any],
+    path: str,
+    length: Length | None,
+    report: Report,
+) -> None:
+    """Tell what building the scheduler would refuse, and what training never comes to."""
+    filled = ("optimizer", *(() if "ParamScheduler" in known.name else ("param_name",)))
+    for argument, required in known.arguments.items():
+        if required and argument not in given and argument not in filled:
+            report.later(f"{known.name} needs {argument!r}", path, f"add {argument}=...")
+    by_epoch = given.get("by_epoch", True)
+    if given.get("convert_to_iter_based"):
+        if known.name.startswith(_BY_VALIDATION):
+            where = f"{path}.convert_to_iter_based"
+            report.later(f"{known.name} counts validations", where, "leave it out")
+        elif not by_epoch:
+            where = f"{path}.convert_to_iter_based"
+            report.later("needs by_epoch=True: this schedule counts iterations already", where)
+    begin, end = given.get("begin", 0), given.get("end")
+    if not isinstance(begin, (int, float)):
+        return
+    if isinstance(end, (int, float)) and end <= begin:
+        report.later(f"end must be after begin, but begin={begin} and end={end}", f"{path}.end")
+    elif length is not None and not known.name.startswith(_BY_VALIDATION):
+        _note_what_is_never_reached(given, begin, path, length, report)
+
+
+def _note_what_is_never_reached(
+    given: Mapping[str, Any], begin: float, path: str, length: Length, report: Report
+) -> None:
+    by_epoch = bool(given.get("by_epoch", True))
+    converted = bool(given.get("convert_to_iter_based"))
+    if by_epoch and not converted and length.loop == ITER_LOOP:
+        where = f"{path}.by_epoch" if "by_epoch" in given else path
+        text = f"an {ITER_LOOP} is one epoch, so it stays at its first value; set by_epoch=False"
+        report.note(where, Status.NO_EFFECT, text)
+        return
+    counts = "epoch" if by_epoch else "iteration"
+    if counts != length.unit or length.steps is None or "epoch_length" in given:
+        return
+    if begin >= length.steps:
+        where = f"{path}.begin"
+        if given.get("end") is None:
+            report.later(f"{length.end}, where the schedule ends too if it has no 'end'", where)
+        else:
+            report.note(where, Status.NO_EFFECT, f"{length.end}, before the schedule begins")
+        return
+    milestones = given.get("milestones")
+    if isinstance(milestones, (list, tuple)):
+        _note_late_milestones(milestones, given, begin, f"{path}.milestones", length, report)
+
+
+def _note_late_milestones(
+    milestones: Any,
+    given: Mapping[str, Any],
+    begin: float,
+    where: str,
+    length: Length,
+    report: Report,
+) -> None:
+    """Note the milestones, which count from ``begin``, that come after the end."""
+    last = min(length.steps or 0, given.get("end") or length.steps or 0)
+    late = [one for one in milestones if isinstance(one, (int, float)) and begin + one >= last]
+    if not late:
+        return
+    which = "no milestone is" if len(late) == len(milestones) else f"{_listed(late)} is never"
+    ends = length.end if last == length.steps else f"the schedule ends at {length.unit} {last}"
+    counted = f" (milestones count from begin={begin})" if begin else ""
+    report.note(where, Status.NO_EFFECT, f"{which} reached: {ends}{counted}")
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,167 @@
+"""Optimizer wrappers: their arguments, the optimizer within, and gradient clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.errors import nearest
+from mm2pl.plan import Status
+from mm2pl.translate.classes import KnownClass, find, read_typed
+from mm2pl.translate.paramwise import Optimizer, read_paramwise
+from mm2pl.translate.report import Report, Rule, raw_items, whole_number
+
+_OF_CONSTRUCTOR = "decided by the constructor's class"
+RULES = (
+    Rule("optimizer", Status.AS_IS, "built by the OPTIMIZERS registry"),
+    Rule("paramwise_cfg", Status.AS_IS, "the constructor's options per parameter"),
+    Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation", whole_number(1)),
+    Rule("clip_grad", Status.AS_IS, "clips before the step, after unscaling"),
+)
+AMP_RULES = (
+    Rule("loss_scale", Status.AS_IS, "the wrapper's own GradScaler"),
+    Rule("dtype", Status.AS_IS, "the wrapper's own autocast"),
+    Rule("use_fsdp", Status.AS_IS, "the scaler is torch's ShardedGradScaler; no more than that"),
+)
+_AMP = "AmpOptimWrapper"
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+# Kind of clipping -> torch's function, its arguments, and the one it cannot do without.
+CLIPPING = {
+    "norm": ("clip_grad_norm_", ("max_norm", "norm_type", "error_if_nonfinite", "foreach")),
+    "value": ("clip_grad_value_", ("clip_value", "foreach")),
+}
+_SCALER = ("init_scale", "growth_factor", "backoff_factor", "growth_interval", "enabled")
+
+
+def is_wrapper(value: Any) -> bool:
+    """Whether a value is the config of a wrapper with its optimizer."""
+    return isinstance(value, Mapping) and isinstance(value.get("optimizer"), Mapping)
+
+
+def read_wrapper(given: Mapping[str, Any], path: str, watched: bool, report: Report) -> None:
+    """Read a wrapper that the default constructor makes.
+
+    Args:
+        given: Its section.
+        path: Key path of the section.
+        watched: Whether a library's hook may read options of the parameter groups.
+        report: Where the notes go.
+    """
+    section = {key: value for key, value in raw_items(given) if key != "constructor"}
+    _read_arguments(section, path, RULES, report)
+    optimizer = section.get("optimizer")
+    if isinstance(optimizer, Mapping):
+        known = read_optimizer(optimizer, f"{path}.optimizer", report)
+        is_closed = known is not None and not known.open
+        options = [one for one in known.arguments if one != "params"] if known else []
+        about = Optimizer(optimizer, options if is_closed else None, watched)
+        read_paramwise(section.get("paramwise_cfg"), f"{path}.paramwise_cfg", about, report)
+
+
+def read_foreign(given: Mapping[str, Any], path: str, report: Report) -> None:
+    """Read a wrapper, or several by name, whose constructor is a library's and decides the rest."""
+    section = dict(raw_items(given))
+    kind = find(section.get("type", "OptimWrapper"), "OPTIM_WRAPPERS", report.scope).known
+    rules = tuple(rule for rule in RULES if rule.key != "paramwise_cfg")
+    arguments = {rule.key for rule in (*rules, *AMP_RULES)} | {"type", "_scope_"}
+    arguments |= set(kind.arguments if kind else ())
+    own = {key: value for key, value in section.items() if key in arguments}
+    _read_arguments(own, path, rules, report)
+    if isinstance(own.get("optimizer"), Mapping):
+        read_optimizer(own["optimizer"], f"{path}.optimizer", report)
+    for key, value in section.items():
+        where = f"{path}.{key}"
+        if key in arguments or where == "optim_wrapper.constructor":
+            continue
+        if is_wrapper(value):
+            report.note(where, Status.BY_CLASS, "the wrapper of one of several optimizers")
+            read_foreign(value, where, report)
+        else:
+            _note_all(value, where, report, nearest(str(key), arguments))
+
+
+def _note_all(value: Any, path: str, report: Report, choices: list[str]) -> None:
+    """Note a key whose meaning its class knows, and those below it."""
+    report.note(path, Status.BY_CLASS, _OF_CONSTRUCTOR, choices)
+    for key, below in raw_items(value) if isinstance(value, Mapping) else ():
+        _note_all(below, f"{path}.{key}", report, [])
+
+
+def _read_arguments(
+    section: Mapping[str, Any], path: str, rules: tuple[Rule, ...], report: Report
+) -> None:
+    kind = find(section.get("type", "OptimWrapper"), "OPTIM_WRAPPERS", report.scope).known
+    amp = kind is not None and kind.name == _AMP
+    read_typed(
+        section,
+        "OPTIM_WRAPPERS",
+        path,
+        report,
+        default="OptimWrapper",
+        rules=(*rules, *AMP_RULES) if amp else rules,
+        status=Status.TRANSLATED,
+    )
+    if amp:
+        _check_amp(section, path, report)
+    read_clipping(section.get("clip_grad"), f"{path}.clip_grad", report)
+
+
+def _check_amp(given: Mapping[str, Any], path: str, report: Report) -> None:
+    dtype, scale = given.get("dtype"), given.get("loss_scale", "dynamic")
+    if isinstance(dtype, str) and dtype not in _DTYPES:
+        message = f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}"
+        report.later(message, f"{path}.dtype", choices=nearest(dtype, _DTYPES))
+    if isinstance(scale, str) and scale != "dynamic":
+        message = f"loss_scale must be a number, a dict or 'dynamic', got {scale!r}"
+        report.later(message, f"{path}.loss_scale", choices=("dynamic",))
+    if isinstance(scale, Mapping):
+        _read_call("GradScaler", _SCALER, scale, f"{path}.loss_scale", report)
+
+
+def read_optimizer(given: Mapping[str, Any], path: str, report: Report) -> KnownClass | None:
+    """Read an optimizer's section, and return its class if it is one of torch's."""
+    known = read_typed(given, "OPTIMIZERS", path, report)
+    if "type" not in given:
+        for key in nearest("type", given, 1):
+            report.note(f"{path}.{key}", Status.UNKNOWN, "nothing reads this key", ("type",))
+        report.later("the optimizer needs a 'type'", path, "e.g. type='SGD'", ("type",))
+    return known
+
+
+def read_clipping(given: Any, path: str, report: Report) -> None:
+    """Read ``clip_grad``, the arguments of one of torch's functions."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        hint = "e.g. clip_grad=dict(max_norm=1.0)"
+        report.later(f"must be a dict, got {given!r}", path, hint)
+        return
+    kind = given.get("type", "norm")
+    if kind not in CLIPPING:
+        choices = nearest(str(kind), CLIPPING) or tuple(CLIPPING)
+        report.later(f"must be 'norm' or 'value', got {kind!r}", f"{path}.type", choices=choices)
+        return
+    function, arguments = CLIPPING[kind]
+    if "type" in given:
+        report.note(f"{path}.type", Status.AS_IS, f"torch.nn.utils.{function}")
+    rest = {key: value for key, value in raw_items(given) if key != "type"}
+    _read_call(function, arguments, rest, path, report)
+    if arguments[0] not in rest:
+        needed = arguments[0]
+        report.later(f"{function} needs {needed!r}", path, f"add {needed}=...", (needed,))
+
+
+def _read_call(
+    function: str,
+    arguments: tuple[str, ...],
+    given: Mapping[str, Any],
+    path: str,
+    report: Report,
+) -> None:
+    for key, _ in raw_items(given):
+        where = f"{path}.{key}"
+        if key in arguments:
+            report.note(where, Status.AS_IS, f"{function}'s argument")
+        else:
+            choices = nearest(str(key), arguments)
+            report.note(where, Status.UNKNOWN, f"{function} has no such argument", choices)
