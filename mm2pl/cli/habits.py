@@ -10,7 +10,7 @@ options, so that ``--tta`` shifts the paths below ``model``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
 
 PICKLES, RECORDS = (".pkl", ".pickle"), (".json", ".yaml", ".yml", ".pkl", ".pickle")
+_STAGES = {"fit": ("train", "val", "test"), "validate": ("val",), "test": ("test",)}
 _PLAIN, _MIXED = "OptimWrapper", "AmpOptimWrapper"
 
 
@@ -160,7 +161,7 @@ def apply(cfg: Config, args: argparse.Namespace) -> After:
         _auto_scale_lr(cfg)
     if "no_validate" in given:
         cfg.update(dict.fromkeys(("val_cfg", "val_dataloader", "val_evaluator")))
-    _loaders(cfg, given)
+    _loaders(cfg, given, _STAGES[args.command])
     if "show" in given or "show_dir" in given:
         _show(cfg, given, habits)
     if "tta" in given:
@@ -199,7 +200,7 @@ def _randomness(cfg: Config, given: Mapping[str, Any]) -> None:
 
 def _amp(cfg: Config, command: str, habits: Habits) -> None:
     if command != "fit":
-        stage = {"validate": "val", "test": "test"}[command]
+        (stage,) = _STAGES[command]
         cfg[f"{stage}_cfg"] = {**(cfg.get(f"{stage}_cfg") or {}), "fp16": True}
         return
     wrapper = _section(cfg, "optim_wrapper", "--amp")
@@ -235,9 +236,9 @@ def _auto_scale_lr(cfg: Config) -> None:
     section["enable"] = True
 
 
-def _loaders(cfg: Config, given: Mapping[str, Any]) -> None:
+def _loaders(cfg: Config, given: Mapping[str, Any], stages: Sequence[str]) -> None:
     keys = [key for key in ("pin_memory", "persistent_workers") if f"no_{key}" in given]
-    for stage in ("train", "val", "test"):
+    for stage in stages:
         loader = cfg.get(f"{stage}_dataloader")
         if isinstance(loader, dict):
             loader.update(dict.fromkeys(keys, False))

@@ -94,8 +94,8 @@ _OPENMMLAB = (
     Option("--no-validate", _FIT, "train without validation", _SWITCH),
     Option("--deterministic", _ALL, "let cuDNN and torch choose deterministic algorithms", _SWITCH),
     Option("--diff-rank-seed", _ALL, "give each process a seed of its own", _SWITCH),
-    Option("--no-pin-memory", _ALL, "set pin_memory=False in all loaders", _SWITCH),
-    Option("--no-persistent-workers", _FIT, "set persistent_workers=False in all loaders", _SWITCH),
+    Option("--no-pin-memory", _ALL, "set pin_memory=False in the loaders", _SWITCH),
+    Option("--no-persistent-workers", _FIT, "set persistent_workers=False in the loaders", _SWITCH),
     Option(
         "--launcher",
         _ALL,
