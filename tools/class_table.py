@@ -27,6 +27,8 @@ FILE = Path(__file__).parents[1] / "mm2pl" / "translate" / "classes.json"
 _FILLED = {"LRSchedulerMixin": "param_name", "MomentumSchedulerMixin": "param_name"}
 # Whose arguments **kwargs are, where it is not the next base class.
 _KWARGS = {"MMSeparateDistributedDataParallel": MMDistributedDataParallel}
+# Takes **kwargs that nothing can use: the call that saves refuses any.
+_CLOSED = ("CheckpointHook",)
 # Registries of parts that lie inside a model or a data pipeline, whose classes are the library's.
 _INSIDE = ("TASK_UTILS", "TRANSFORMS", "WEIGHT_INITIALIZERS", "INFERENCERS", "RUNNER_CONSTRUCTORS")
 assert _strategy.__all__  # imported for what it registers
@@ -62,7 +64,7 @@ def describe(kind: Any) -> dict[str, Any]:
     row = {"module": module, "arguments": {n: _default(p) for n, p in arguments.items()}}
     if inspect.isclass(kind) and issubclass(kind, Hook):
         row |= {"priority": kind.priority, "points": Hook.get_triggered_stages(kind.__new__(kind))}
-    return row | ({"open": True} if is_open else {})
+    return row | ({"open": True} if is_open and kind.__name__ not in _CLOSED else {})
 
 
 def _torch_version() -> str:

@@ -17,7 +17,7 @@ from mm2pl.libraries import LIBRARIES
 from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.plan import Status
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
-from mm2pl.translate.spelling import misspelt
+from mm2pl.translate.spelling import distance, misspelt
 
 FILE = Path(__file__).with_name("classes.json")
 _CONFIGS_OWN = "mmengine"
@@ -72,6 +72,20 @@ OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
     "mmpretrain": {"HOOKS": ("EMAHook",)},
     "mmdet": {"DATASETS": ("ConcatDataset",)},
     "mmpose": {"PARAM_SCHEDULERS": ("ConstantLR",)},
+}
+
+# What the runner, or whatever else builds the classes of a registry, adds to a config's arguments.
+FILLED = {
+    "DATA_SAMPLERS": ("dataset", "sampler", "batch_size"),
+    "FUNCTIONS": ("data_batch", "worker_id"),
+    "LOOPS": ("runner", "dataloader", "evaluator"),
+    "MODEL_WRAPPERS": ("module",),
+    "MODELS": ("model", "module"),
+    "OPTIMIZERS": ("params",),
+    "OPTIM_WRAPPER_CONSTRUCTORS": ("optim_wrapper_cfg",),
+    "OPTIM_WRAPPERS": ("optimizer",),
+    "PARAM_SCHEDULERS": ("optimizer",),
+    "VISBACKENDS": ("save_dir",),
 }
 
 
@@ -143,12 +157,12 @@ def _own(place: str | None, name: str, members: Mapping[str, KnownClass]) -> Fou
     head = place.partition(".")[0]
     if head == "mmengine" or (head == "torch" and name in members):
         return None
-    if head == "torch":
-        meant = misspelt(name, members)
-        if meant:
-            right = tuple(f"{place}.{one}" for one in meant)
-            return Found(members[meant[0]], Status.UNKNOWN, f"there is no {place}.{name}", right)
-    scopes = [] if "." in place else misspelt(place, LIBRARIES)
+    if place == "torch.optim":  # all of which is known
+        meant = nearest(name, [one for one, row in members.items() if row.module.startswith(place)])
+        right = tuple(f"{place}.{one}" for one in meant)
+        guess = members[meant[0]] if meant else None
+        return Found(guess, Status.UNKNOWN, f"there is no {place}.{name}", right)
+    scopes = [] if "." in place else [one for one in LIBRARIES if distance(place, one, 1) == 1]
     if scopes:
         right = tuple(f"{scope}.{name}" for scope in scopes)
         return Found(None, Status.UNKNOWN, f"there is no scope {place}", right)
@@ -174,10 +188,12 @@ def read_typed(
     default: str | None = None,
     rules: Sequence[Rule] = (),
     status: Status = Status.AS_IS,
+    handed: KnownClass | None = None,
 ) -> KnownClass | None:
     """Note the ``type`` of a section and each of its arguments.
 
-    Nothing here is a problem by itself: what MMEngine builds later, it also refuses later.
+    Nothing here is raised by :func:`~mm2pl.translate.translate`: what MMEngine builds later, it
+    also refuses later.
 
     Args:
         section: A mapping; anything else is a built object and is left alone.
@@ -187,6 +203,7 @@ def read_typed(
         default: The type of a section without one.
         rules: What to say of some keys, and keys that something else than the class reads.
         status: What becomes of a type that is known.
+        handed: The class that an open one hands its further arguments to, if that is known.
 
     Returns:
         The class, if it is a known one.
@@ -210,20 +227,41 @@ def read_typed(
         elif key in rows:
             report.apply(rows[key], where, value)
         else:
-            _read_argument(str(key), where, found, rows, report)
+            _read_argument(str(key), where, found.known, handed, rows, report)
+    if found.known is not None:
+        _tell_missing(found.known, registry, given, path, report)
     return found.known
 
 
 def _read_argument(
-    key: str, where: str, found: Found, rows: Mapping[str, Rule], report: Report
+    key: str,
+    where: str,
+    known: KnownClass | None,
+    handed: KnownClass | None,
+    rows: Mapping[str, Rule],
+    report: Report,
 ) -> None:
-    known = found.known
     if known is None:
         report.note(where, Status.BY_CLASS, "an argument of its class")
     elif key in known.arguments:
         report.note(where, Status.AS_IS, f"{known.name}'s argument")
-    elif known.open:
+    elif known.open and handed is None:
         report.note(where, Status.BY_CLASS, f"{known.name} hands it on")
+    elif known.open and handed is not None and key in handed.arguments:
+        report.note(where, Status.AS_IS, f"{handed.name}'s argument, by {known.name}")
     else:
-        choices = nearest(key, [*known.arguments, *rows])
-        report.note(where, Status.UNKNOWN, f"{known.name} has no such argument", choices)
+        names = [*known.arguments, *(handed.arguments if known.open and handed else ()), *rows]
+        report.note(
+            where, Status.UNKNOWN, f"{known.name} has no such argument", nearest(key, names)
+        )
+
+
+def _tell_missing(
+    known: KnownClass, registry: str, given: Mapping[str, Any], path: str, report: Report
+) -> None:
+    filled = FILLED.get(registry, ())
+    for name, required in known.arguments.items():
+        if required and name not in given and name not in filled:
+            meant = [key for key in nearest(name, given) if key not in known.arguments]
+            hint = f"is {meant[0]!r} meant to be it?" if meant else f"add {name}=..."
+            report.later(f"{known.name} needs {name!r}", path, hint)

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl.plan import Status
-from mm2pl.translate.report import Report, Rule, whole_number
+from mm2pl.translate.classes import read_typed
+from mm2pl.translate.report import Report, Rule, raw_items, whole_number
 
 _TORCH = "torch.utils.data.DataLoader's argument"
 LOADER_RULES = (
     Rule("_scope_", Status.AS_IS, "the registry scope of this section"),
     Rule("dataset", Status.BY_CLASS, "built by the DATASETS registry"),
-    Rule("sampler", Status.BY_CLASS, "built by the DATA_SAMPLERS registry"),
-    Rule("batch_sampler", Status.BY_CLASS, "built by the DATA_SAMPLERS registry"),
+    Rule("sampler", Status.AS_IS, "built by the DATA_SAMPLERS registry"),
+    Rule("batch_sampler", Status.AS_IS, "built by the DATA_SAMPLERS registry"),
     Rule("collate_fn", Status.AS_IS, "a function from the FUNCTIONS registry"),
     Rule("worker_init_fn", Status.AS_IS, "a function from the FUNCTIONS registry"),
     Rule("num_batch_per_epoch", Status.AS_IS, "the dataset is cut to that many batches"),
@@ -36,18 +37,47 @@ LOADER_RULES = (
         )
     ),
 )
+# Which registry builds a part of a loader.
+_PARTS = {
+    "sampler": "DATA_SAMPLERS",
+    "batch_sampler": "DATA_SAMPLERS",
+    "collate_fn": "FUNCTIONS",
+    "worker_init_fn": "FUNCTIONS",
+}
 
 
 def read_dataloader(section: Any, path: str, report: Report) -> Any:
-    """Read a loader's section by its rules and return it."""
+    """Read a loader's section, or a list of them, by its rules and return it."""
+    if isinstance(section, (list, tuple)):
+        for index, one in enumerate(section):
+            read_dataloader(one, f"{path}[{index}]", report)
+        return section
     report.read(section, LOADER_RULES, path)
     if isinstance(section, Mapping):
+        given = dict(raw_items(section))
         for key in ("dataset", "sampler"):
-            if key not in section:
+            if key not in given:
                 report.problem(
                     f"the dataloader has no {key!r}",
                     path,
                     "MMEngine's loaders need dataset=dict(type=...) and"
                     " sampler=dict(type='DefaultSampler', shuffle=...)",
                 )
+        for key, registry in _PARTS.items():
+            read_typed(given.get(key), registry, f"{path}.{key}", report)
+        _read_dataset(given.get("dataset"), f"{path}.dataset", report)
     return section
+
+
+def _read_dataset(section: Any, path: str, report: Report) -> None:
+    """Read a dataset, and those that one of MMEngine's wrappers holds."""
+    if not isinstance(section, Mapping):
+        return
+    known = read_typed(section, "DATASETS", path, report)
+    if known is None:
+        return
+    given = dict(raw_items(section))
+    _read_dataset(given.get("dataset"), f"{path}.dataset", report)
+    inner = given.get("datasets")
+    for index, one in enumerate(inner if isinstance(inner, (list, tuple)) else ()):
+        _read_dataset(one, f"{path}.datasets[{index}]", report)

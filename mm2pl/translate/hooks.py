@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mm2pl.errors import nearest
 from mm2pl.plan import HooksPlan, Status
-from mm2pl.translate.report import Report
+from mm2pl.translate.classes import KnownClass, find, read_typed
+from mm2pl.translate.report import Report, Rule, raw_items, type_name
+from mm2pl.translate.spelling import misspelt
 
 DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "runtime_info": {"type": "RuntimeInfoHook"},
@@ -16,6 +19,21 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "param_scheduler": {"type": "ParamSchedulerHook"},
     "checkpoint": {"type": "CheckpointHook", "interval": 1},
 }
+EMA = "ExponentialMovingAverage"
+# mmengine.runner.Priority, which comes with torch; a test compares them.
+PRIORITIES = (
+    "HIGHEST",
+    "VERY_HIGH",
+    "HIGH",
+    "ABOVE_NORMAL",
+    "NORMAL",
+    "BELOW_NORMAL",
+    "LOW",
+    "VERY_LOW",
+    "LOWEST",
+)
+_MEMBER = "a member of the one Lightning callback, by priority"
+_PRIORITY = Rule("priority", Status.AS_IS, "its place among the hooks")
 
 
 def with_defaults(given: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
@@ -30,18 +48,68 @@ def with_defaults(given: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
 
 def plan_hooks(cfg: Mapping[str, Any], report: Report) -> HooksPlan:
     """List the hooks in MMEngine's order of registration: defaults, added ones, custom ones."""
-    entries = [
-        (f"default_hooks.{name}", hook) for name, hook in with_defaults(cfg.get("default_hooks"))
-    ]
+    given = cfg.get("default_hooks")
+    entries = [(f"default_hooks.{name}", hook) for name, hook in with_defaults(given)]
+    for name, hook in raw_items(given) if isinstance(given, Mapping) else ():
+        _read_default(str(name), hook, report)
     custom = cfg.get("custom_hooks")
     if custom is not None and not isinstance(custom, (list, tuple)):
         report.problem("custom_hooks must be a list of hooks", "custom_hooks")
     else:
-        entries += [(f"custom_hooks[{i}]", hook) for i, hook in enumerate(custom or ())]
-    for path, hook in entries:
-        report.note(path, Status.TRANSLATED, "a member of the one Lightning callback, by priority")
-        if isinstance(hook, Mapping) and "type" not in hook:
-            name = path.removeprefix("default_hooks.")
-            kind = DEFAULT_HOOKS.get(name, {}).get("type", "...")
-            report.problem("a hook needs a 'type'", path, f"add type={kind!r}")
+        added = [(f"custom_hooks[{i}]", hook) for i, hook in enumerate(custom or ())]
+        for path, hook in added:
+            _read_hook(path, hook, report)
+        entries += added
     return HooksPlan(tuple(entries))
+
+
+def _read_default(name: str, hook: Any, report: Report) -> None:
+    path = f"default_hooks.{name}"
+    meant = [] if name in DEFAULT_HOOKS else _meant_default(name, hook)
+    if meant:
+        kind = DEFAULT_HOOKS[meant[0]]["type"]
+        report.note(path, Status.UNKNOWN, f"adds a hook; the default {kind} is {meant[0]!r}", meant)
+    if hook is None:
+        if name in DEFAULT_HOOKS:
+            report.note(path, Status.TRANSLATED, "left out")
+        return
+    _read_hook(path, hook, report, noted=bool(meant))
+
+
+def _meant_default(name: str, hook: Any) -> list[str]:
+    """Return the default hooks that a name was meant for: one spelt so, or one of that class."""
+    kind = type_name(dict.get(hook, "type")) if isinstance(hook, dict) else ""
+    same = [key for key, row in DEFAULT_HOOKS.items() if row["type"] == kind]
+    return misspelt(name, DEFAULT_HOOKS) or same
+
+
+def _read_hook(path: str, hook: Any, report: Report, *, noted: bool = False) -> None:
+    if not noted:
+        report.note(path, Status.TRANSLATED, _MEMBER)
+    if not isinstance(hook, Mapping):
+        return
+    given = dict(raw_items(hook))
+    if "type" not in given:
+        name = path.removeprefix("default_hooks.")
+        kind = DEFAULT_HOOKS.get(name, {}).get("type", "...")
+        report.problem("a hook needs a 'type'", path, f"add type={kind!r}")
+    _check_priority(given.get("priority"), f"{path}.priority", report)
+    read_typed(hook, "HOOKS", path, report, rules=(_PRIORITY,), handed=_average(given))
+
+
+def _average(hook: Mapping[str, Any]) -> KnownClass | None:
+    """Return the class that EMAHook hands its further arguments to."""
+    return find(hook.get("ema_type", EMA), "MODELS").known
+
+
+def _check_priority(priority: Any, path: str, report: Report) -> None:
+    """Refuse what MMEngine refuses when it registers a hook."""
+    if isinstance(priority, str) and priority.upper() not in PRIORITIES:
+        choices = nearest(priority.upper(), PRIORITIES) or PRIORITIES
+        report.problem(
+            f"{priority!r} is not a priority",
+            path,
+            f"the nearest of MMEngine's: {', '.join(choices)}; or a number from 0 to 100",
+        )
+    elif isinstance(priority, int) and not 0 <= priority <= 100:
+        report.problem(f"a priority lies between 0 and 100, got {priority}", path)

@@ -9,6 +9,7 @@ from typing import Any
 from mm2pl.plan import EvalPlan, Status, TrainPlan
 from mm2pl.translate.classes import read_typed
 from mm2pl.translate.data import read_dataloader
+from mm2pl.translate.evaluators import read_evaluator
 from mm2pl.translate.report import Report, Rule, raw_items, type_name, whole_number
 
 EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
@@ -156,7 +157,7 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
         complete = False
     read_dataloader(loader, keys[0], report)
     if evaluator is not None:
-        report.note(keys[2], Status.BY_CLASS, "MMEngine metrics, called by the validation step")
+        read_evaluator(evaluator, keys[2], report)
     return EvalPlan(given, loader, evaluator) if complete else None  # type: ignore[arg-type]
 
 

@@ -1,0 +1,164 @@
+"""The small sections of the top level: environment, seeds, log, visualizer and their like."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.errors import nearest
+from mm2pl.libraries import LIBRARIES
+from mm2pl.plan import Status
+from mm2pl.translate.classes import find, read_typed
+from mm2pl.translate.report import Report, Rule, one_of, type_name, whole_number
+from mm2pl.translate.spelling import distance
+
+_GROUP = "torch.distributed.init_process_group's argument"
+SECTION_RULES = {
+    "env_cfg": (
+        Rule("cudnn_benchmark", Status.AS_IS, "torch.backends.cudnn.benchmark"),
+        Rule("mp_cfg", Status.AS_IS, "start method of workers, OpenCV's threads", one_of(dict)),
+        Rule("dist_cfg", Status.AS_IS, "backend and timeout of the process group", one_of(dict)),
+        Rule("resource_limit", Status.AS_IS, "open files of the process", whole_number(1)),
+    ),
+    "env_cfg.mp_cfg": (
+        Rule("mp_start_method", Status.AS_IS, "start method of workers"),
+        Rule("opencv_num_threads", Status.AS_IS, "OpenCV's threads"),
+    ),
+    "env_cfg.dist_cfg": (
+        Rule("backend", Status.AS_IS, "what the processes speak through"),
+        Rule("init_backend", Status.AS_IS, "who starts the group: torch"),
+        Rule("timeout", Status.AS_IS, "seconds to wait for another process"),
+        Rule("port", Status.AS_IS, "of the first process, under Slurm"),
+        *(
+            Rule(key, Status.AS_IS, _GROUP)
+            for key in (
+                "init_method",
+                "world_size",
+                "rank",
+                "store",
+                "group_name",
+                "pg_options",
+                "device_id",
+            )
+        ),
+    ),
+    "randomness": (
+        Rule("seed", Status.AS_IS, "Python's, NumPy's and torch's seed", one_of(int)),
+        Rule("diff_rank_seed", Status.AS_IS, "adds the rank to the seed"),
+        Rule("deterministic", Status.AS_IS, "torch.use_deterministic_algorithms"),
+    ),
+    "log_processor": (
+        Rule("window_size", Status.AS_IS, "how many values a smoothed one is the mean of"),
+        Rule("by_epoch", Status.AS_IS, "whether the log counts epochs"),
+        Rule("custom_cfg", Status.AS_IS, "own statistics of single values"),
+        Rule("num_digits", Status.AS_IS, "digits behind the point"),
+        Rule("log_with_hierarchy", Status.AS_IS, "train/, val/ or test/ before a name"),
+        Rule("mean_pattern", Status.AS_IS, "which values are smoothed"),
+    ),
+    "log_processor.custom_cfg": (
+        Rule("data_src", Status.AS_IS, "the value it is made of"),
+        Rule("log_name", Status.AS_IS, "its name in the log"),
+        Rule("method_name", Status.AS_IS, "a statistic of HistoryBuffer"),
+        Rule("window_size", Status.AS_IS, "of how many values: a number, 'epoch' or 'global'"),
+    ),
+    "visualizer": (
+        Rule("name", Status.AS_IS, "the visualizer's name"),
+        Rule("save_dir", Status.AS_IS, "where the backends write"),
+        Rule("vis_backends", Status.TRANSLATED, "what the Trainer's logger writes to"),
+    ),
+    "auto_scale_lr": (
+        Rule("enable", Status.AS_IS, "whether to scale"),
+        Rule("base_batch_size", Status.AS_IS, "the batch size that lr is meant for"),
+    ),
+    "compile": (
+        Rule("target", Status.AS_IS, "the model's method that is compiled"),
+        *(
+            Rule(key, Status.AS_IS, "torch.compile's argument")
+            for key in ("fullgraph", "dynamic", "backend", "mode", "options", "disable")
+        ),
+    ),
+    "custom_imports": (
+        Rule("imports", Status.AS_IS, "modules imported when the config is loaded"),
+        Rule("allow_failed_imports", Status.AS_IS, "whether one that is missing is left out"),
+    ),
+}
+# Statistics that every HistoryBuffer has, and whether they look at a window.
+STATISTICS = {"mean": True, "max": True, "min": True, "current": False}
+_PLAIN = ("env_cfg", "env_cfg.mp_cfg", "env_cfg.dist_cfg", "randomness", "auto_scale_lr")
+_SCOPE = Rule("_scope_", Status.AS_IS, "the registry scope of this section")
+
+
+def read_sections(cfg: Mapping[str, Any], report: Report) -> None:
+    """Note the keys of every small section, and values that cannot be."""
+    for path in (*_PLAIN, "compile", "custom_imports"):
+        report.read(_at(cfg, path), (*SECTION_RULES[path], _SCOPE), path)
+    _read_log_processor(cfg.get("log_processor"), report)
+    _read_visualizer(cfg.get("visualizer"), report)
+    read_typed(cfg.get("model_wrapper_cfg"), "MODEL_WRAPPERS", "model_wrapper_cfg", report)
+    read_typed(cfg.get("data_preprocessor"), "MODELS", "data_preprocessor", report)
+    _check_values(cfg, report)
+
+
+def _at(cfg: Mapping[str, Any], path: str) -> Any:
+    section: Any = cfg
+    for key in path.split("."):
+        section = section.get(key) if isinstance(section, Mapping) else None
+    return section
+
+
+def _read_log_processor(section: Any, report: Report) -> None:
+    path = "log_processor"
+    read_typed(
+        section, "LOG_PROCESSORS", path, report, default="LogProcessor", rules=SECTION_RULES[path]
+    )
+    entries = section.get("custom_cfg") if isinstance(section, Mapping) else None
+    for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ()):
+        if isinstance(entry, Mapping):
+            _read_statistic(entry, f"{path}.custom_cfg[{index}]", report)
+
+
+def _read_statistic(entry: Mapping[str, Any], path: str, report: Report) -> None:
+    name = entry.get("method_name")
+    own = isinstance(name, str) and name not in STATISTICS
+    more = f"an argument of the statistic {name!r}" if own else ""
+    report.read(entry, SECTION_RULES["log_processor.custom_cfg"], path, more)
+    close = nearest(str(name), STATISTICS) if own else []
+    if close and distance(str(name), close[0]) <= 1:
+        text = f"HistoryBuffer has no {name!r} of its own"
+        report.note(f"{path}.method_name", Status.UNKNOWN, text, close)
+    for key in ("data_src", "method_name"):
+        if key not in entry:
+            report.later(f"a statistic needs {key!r}", path, f"add {key}=...")
+
+
+def _read_visualizer(section: Any, report: Report) -> None:
+    path = "visualizer"
+    read_typed(section, "VISUALIZERS", path, report, rules=SECTION_RULES[path])
+    backends = section.get("vis_backends") if isinstance(section, Mapping) else None
+    if isinstance(backends, Mapping):
+        read_typed(backends, "VISBACKENDS", f"{path}.vis_backends", report)
+    for index, backend in enumerate(backends if isinstance(backends, (list, tuple)) else ()):
+        read_typed(backend, "VISBACKENDS", f"{path}.vis_backends[{index}]", report)
+
+
+def _check_values(cfg: Mapping[str, Any], report: Report) -> None:
+    level = cfg.get("log_level")
+    if isinstance(level, str) and not isinstance(logging.getLevelName(level), int):
+        choices = nearest(level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+        hint = f"did you mean {choices[0]!r}?" if choices else "for example 'INFO'"
+        report.problem(f"there is no log level {level!r}", "log_level", hint)
+    if isinstance(cfg.get("resume"), str):
+        text = "as a path, no more than True: it goes on with the newest checkpoint of work_dir"
+        report.note("resume", Status.NO_EFFECT, text, ("load_from",))
+    kind = cfg.get("runner_type")
+    if kind is not None:
+        found = find(kind, "RUNNERS", report.scope)
+        if found.status is Status.UNKNOWN:
+            report.note("runner_type", Status.UNKNOWN, found.text, found.choices)
+    scope = report.scope
+    if isinstance(scope, str) and scope not in LIBRARIES and scope != "mmengine":
+        close = [one for one in (*LIBRARIES, "mmengine") if distance(scope, one, 1) == 1]
+        if close:
+            text = f"there is no library {type_name(scope)}; names are looked for in MMEngine alone"
+            report.note("default_scope", Status.UNKNOWN, text, close)
