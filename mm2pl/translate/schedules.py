@@ -102,10 +102,6 @@ def _check(
     report: Report,
 ) -> None:
     """Tell what building the scheduler would refuse, and what training never comes to."""
-    filled = ("optimizer", *(() if "ParamScheduler" in known.name else ("param_name",)))
-    for argument, required in known.arguments.items():
-        if required and argument not in given and argument not in filled:
-            report.later(f"{known.name} needs {argument!r}", path, f"add {argument}=...")
     by_epoch = given.get("by_epoch", True)
     if given.get("convert_to_iter_based"):
         if known.name.startswith(_BY_VALIDATION):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl.plan import Status
-from mm2pl.translate.report import Report, type_name
+from mm2pl.translate.classes import read_typed
+from mm2pl.translate.report import Report, Rule, raw_items, type_name
 
 _DDP = "strategy=dict(type='DDPStrategy') trains over several processes"
 _OWN_ENGINE = "its engine takes the backward pass, the update, clipping and accumulation over"
@@ -27,6 +28,11 @@ REFUSED = {
     ),
 }
 FLEXIBLE = "FlexibleRunner"
+_FROM_RUNNER = "given by the runner, unless it stands here"
+_RULES = tuple(
+    Rule(key, Status.AS_IS, _FROM_RUNNER)
+    for key in ("work_dir", "experiment_name", "env_kwargs", "log_kwargs", "auto_scale_lr")
+)
 
 
 def plan_strategy(cfg: Mapping[str, Any], report: Report) -> None:
@@ -37,14 +43,23 @@ def plan_strategy(cfg: Mapping[str, Any], report: Report) -> None:
     if type_name(cfg.get("runner_type", "Runner")) != FLEXIBLE:
         report.note("strategy", Status.NO_EFFECT, f"runner_type={FLEXIBLE!r} alone reads it")
         return
-    kind = strategy.get("type") if isinstance(strategy, Mapping) else type(strategy)
-    if kind is None:
+    if not isinstance(strategy, Mapping):
+        return
+    given = dict(raw_items(strategy))
+    if "type" not in given:
         report.problem("strategy has no type", "strategy", _DDP)
         return
-    name = type_name(kind)
+    name = type_name(given["type"])
     if name in REFUSED:
         reason, hint = REFUSED[name]
         report.unsupported(name, "strategy.type", reason, hint)
+        return
+    known = read_typed(
+        strategy, "STRATEGIES", "strategy", report, rules=_RULES, status=Status.TRANSLATED
+    )
+    if known is not None and "model_wrapper" in known.arguments:
+        wrapper, kind = given.get("model_wrapper"), "MMDistributedDataParallel"
+        read_typed(wrapper, "MODEL_WRAPPERS", "strategy.model_wrapper", report, default=kind)
 
 
 def check_wrapper(cfg: Mapping[str, Any], report: Report) -> None:
