@@ -34,7 +34,11 @@ def add_cfg_options(parser: argparse.ArgumentParser, *, several: bool = False) -
 
 
 def read_config(
-    file: str, options: Mapping[str, Any] | None = None, *, import_custom_modules: bool = False
+    file: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    import_custom_modules: bool = False,
+    execute: bool = True,
 ) -> Config:
     """Read a config and put the command line's options into it.
 
@@ -42,8 +46,10 @@ def read_config(
         file: The config's path.
         options: Dotted keys and values, of ``--cfg-options``.
         import_custom_modules: Whether the modules of ``custom_imports`` are imported.
+        execute: Whether the file may be run; if not, no module is imported either.
 
     Raises:
+        NotLiteralError: The file cannot be read without running it.
         ConfigError: There is no such file, it cannot be read, or an option does not fit.
     """
     from mm2pl.mmengine.config import Config
@@ -55,7 +61,12 @@ def read_config(
         if "::" in file:
             hint = f"in a file of your own, write _base_ = [{file!r}], and give that file"
         raise ConfigFileNotFoundError(what, file=file, hint=hint)
-    cfg = Config.fromfile(file, import_custom_modules=import_custom_modules)
+    if execute:
+        cfg = Config.fromfile(file, import_custom_modules=import_custom_modules)
+    else:
+        from mm2pl.mmengine.config._literal import read_literal
+
+        cfg = read_literal(file)
     _merge(cfg, options or {})
     return cfg
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType
 from typing import Any
 
 from mm2pl.errors import ConfigError, ConfigKeyError, nearest
@@ -20,7 +19,7 @@ from mm2pl.mmengine.config._errors import (
     missing_file,
     running,
 )
-from mm2pl.mmengine.config._load import absolute, read
+from mm2pl.mmengine.config._load import Reader, absolute, read
 from mm2pl.mmengine.config._merge import tree
 from mm2pl.mmengine.config.lazy import LazyObject
 from mm2pl.mmengine.config.utils import package_folder
@@ -40,17 +39,26 @@ class BaseImport:
 
 @dataclass(frozen=True)
 class Program:
-    """A config in pure Python, compiled but not run."""
+    """A config in pure Python, rewritten but not run: compiled, or a syntax tree for a reader."""
 
     bases: tuple[BaseImport, ...]
-    code: CodeType
+    code: Any
     imported: frozenset[str]
 
 
 def load_lazy(
-    filename: str, chain: tuple[str, ...] = (), text: str | None = None
+    filename: str,
+    chain: tuple[str, ...] = (),
+    text: str | None = None,
+    reader: Reader | None = None,
 ) -> tuple[ConfigDict, set[str]]:
     """Read a config in pure Python and its bases.
+
+    Args:
+        filename: The file.
+        chain: The files whose bases lead here.
+        text: The text of the file, if it needn't be read.
+        reader: What reads in place of running the code.
 
     Returns:
         All variables, and the names of those that are imports.
@@ -61,7 +69,8 @@ def load_lazy(
     if (path := absolute(filename)) in chain:
         loop = " -> ".join((*chain[chain.index(path) :], path))
         raise ConfigParsingError(f"the bases form a circle: {loop}", file=chain[-1])
-    program = compiled(read(filename) if text is None else text, filename)
+    text = read(filename) if text is None else text
+    program = (rewritten if reader else compiled)(text, filename)
     variables: dict[str, Any] = {"__file__": filename, _LAZY_NAME: LazyObject}
     imported = set(program.imported)
     loaded: dict[str, ConfigDict] = {}
@@ -69,19 +78,24 @@ def load_lazy(
         if base.module not in loaded:
             path_of_base = _base_file(base, filename)
             loaded[base.module], names = _load_base(
-                path_of_base, (*chain, path), at(filename, base.line)
+                path_of_base, (*chain, path), at(filename, base.line), reader
             )
             imported |= names
         variables.update(_taken(base, loaded[base.module], filename))
-    with running(filename):
-        exec(program.code, variables)
+    if reader:
+        reader.variables(program.code, filename, variables)
+    else:
+        with running(filename):
+            exec(program.code, variables)
     own = {key: value for key, value in variables.items() if not key.startswith("__")}
     return tree(own), imported
 
 
-def _load_base(path: str, chain: tuple[str, ...], named_at: str) -> tuple[ConfigDict, set[str]]:
+def _load_base(
+    path: str, chain: tuple[str, ...], named_at: str, reader: Reader | None
+) -> tuple[ConfigDict, set[str]]:
     try:
-        return load_lazy(path, chain)
+        return load_lazy(path, chain, reader=reader)
     except ConfigError as error:
         error.message += f"\n    inherited by {named_at}"
         raise
@@ -132,7 +146,13 @@ def _base_file(base: BaseImport, filename: str) -> str:
 # ------------------------------------------------------------------------------------- compiling
 @lru_cache(maxsize=1024)
 def compiled(text: str, filename: str) -> Program:
-    """Compile a config: bases taken out, imports of other packages made lazy.
+    """Compile a config; see :func:`rewritten`."""
+    program = rewritten(text, filename)
+    return Program(program.bases, compile(program.code, filename, "exec"), program.imported)
+
+
+def rewritten(text: str, filename: str) -> Program:
+    """Parse a config: bases taken out, imports of other packages made lazy.
 
     Raises:
         ConfigSyntaxError, ConfigParsingError: The code is not Python or not a config's.
@@ -144,8 +164,8 @@ def compiled(text: str, filename: str) -> Program:
     # MMEngine, too, has `import a.b` at the top work in lines above it.
     start = next((i for i, node in enumerate(body) if not _is_prologue(node)), len(body))
     tree.body = [*body[:start], *rewriter.packages(), *body[start:]]
-    code = compile(ast.fix_missing_locations(tree), filename, "exec")
-    return Program((*bases, *rewriter.more_bases), code, frozenset(rewriter.imported))
+    ast.fix_missing_locations(tree)
+    return Program((*bases, *rewriter.more_bases), tree, frozenset(rewriter.imported))
 
 
 def _take_bases(tree: ast.Module, filename: str) -> Iterator[BaseImport]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigSyntaxError, ConfigTypeError
 from mm2pl.mmengine.config import _source
@@ -35,13 +36,33 @@ DEPRECATION_KEY = "_deprecation_"
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
+class Reader(Protocol):
+    """Finds out what files say in another way than by running them."""
+
+    def expression(self, node: ast.expr, filename: str) -> Any:
+        """Return what stands right of ``_base_ =``."""
+
+    def variables(self, tree: ast.Module, filename: str, variables: dict[str, Any]) -> None:
+        """Put the variables of a config into ``variables``."""
+
+    def data(self, text: str, filename: str) -> Any:
+        """Return what a YAML or JSON file holds."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to read: the arguments of ``Config.fromfile``."""
+    """How to read: the arguments of ``Config.fromfile``, and what only mm2pl itself asks for.
+
+    Attributes:
+        reader: What reads in place of running the code.
+        quiet: Whether warnings and remarks are left out: the config was read before.
+    """
 
     predefined: bool = True
     environment: bool = True
     check_style: bool = True
+    reader: Reader | None = None
+    quiet: bool = False
 
 
 @dataclass
@@ -145,7 +166,7 @@ def load(
     template = fill(filename, raw, options)
     load_with_bases = _load_python if filename.endswith(".py") else _load_data
     values, base, texts = load_with_bases(template, options, (*chain, filename))
-    _warn_deprecated(values, filename)
+    _warn_deprecated(values, filename, options.quiet)
     values = substituted(
         values, template.base_variables, lambda path: _lookup(base.values, path, template)
     )
@@ -164,7 +185,7 @@ def fill(filename: str, raw: str, options: Options) -> Template:
     env: dict[str, str] = {}
     if options.environment:
         text, env = _source.environment(text, filename, os.environ)
-        for name, value in env.items():
+        for name, value in () if options.quiet else env.items():
             log(f"Using env variable `{name}` with value of {value} to replace item in config.")
     text, base_variables = _source.base_variables(text)
     return Template(filename, raw, text, env, base_variables)
@@ -175,23 +196,34 @@ def _load_python(
     template: Template, options: Options, chain: tuple[str, ...]
 ) -> tuple[dict[str, Any], Loaded, list[str]]:
     source = _source.python_source(template.text, template.filename)
-    names: Any = []
-    if source.bases is not None:
-        with running(template.filename):
-            names = eval(source.bases, {"os": os, "osp": os.path, "__file__": template.filename})
+    names = _names_of_bases(source, options.reader)
     base, texts = _load_bases(names, template, options, chain, source.base_line)
-    return run(source, base.values), base, texts
+    return run(source, base.values, options.reader), base, texts
 
 
-def run(source: _source.PythonSource, base: dict[str, Any]) -> dict[str, Any]:
+def _names_of_bases(source: _source.PythonSource, reader: Reader | None) -> Any:
+    if source.base_node is None or source.bases is None:
+        return []
+    if reader:
+        return reader.expression(source.base_node, source.filename)
+    with running(source.filename):
+        return eval(source.bases, {"os": os, "osp": os.path, "__file__": source.filename})
+
+
+def run(
+    source: _source.PythonSource, base: dict[str, Any], reader: Reader | None = None
+) -> dict[str, Any]:
     """Run the code of a config; return its variables without functions and modules.
 
     Raises:
         ConfigError: What the code raised, of the same kind.
     """
     variables: dict[str, Any] = {BASE_KEY: base, "__file__": source.filename}
-    with running(source.filename):
-        exec(source.code, variables)
+    if reader:
+        reader.variables(source.tree, source.filename, variables)
+    else:
+        with running(source.filename):
+            exec(source.code, variables)
     return {
         key: value
         for key, value in variables.items()
@@ -204,7 +236,7 @@ def _load_data(
     template: Template, options: Options, chain: tuple[str, ...]
 ) -> tuple[dict[str, Any], Loaded, list[str]]:
     filename = template.filename
-    parse = json_data if filename.endswith(".json") else yaml_data
+    parse = options.reader.data if options.reader else data
     values = parse(template.text, filename)
     if not isinstance(values, dict):
         raise ConfigTypeError(
@@ -214,6 +246,11 @@ def _load_data(
         values.get(BASE_KEY, []), template, options, chain, lambda index: None
     )
     return values, base, texts
+
+
+def data(text: str, filename: str) -> Any:
+    """Parse YAML or JSON."""
+    return (json_data if filename.endswith(".json") else yaml_data)(text, filename)
 
 
 def yaml_data(text: str, filename: str) -> Any:
@@ -346,10 +383,12 @@ def _is_private(key: Any, filename: str) -> bool:
     return key.startswith("__")
 
 
-def _warn_deprecated(values: dict[str, Any], filename: str) -> None:
+def _warn_deprecated(values: dict[str, Any], filename: str, quiet: bool) -> None:
     if DEPRECATION_KEY not in values:
         return
     info = values.pop(DEPRECATION_KEY)
+    if quiet:
+        return
     message = f"The config file {filename} will be deprecated in the future."
     if "expected" in info:
         message += f" Please use {info['expected']} instead."

@@ -120,9 +120,16 @@ class PythonSource:
         self.filename = filename
         tree = parsed(text, filename)
         self._tree: ast.Module | None = tree
-        self._base_node = next((node.value for node in tree.body if is_base(node)), None)
+        self.base_node = next((node.value for node in tree.body if is_base(node)), None)
         may_import = "import" in text or "with" in text
         self.style = _style(tree) if may_import else Style(lazy=False)
+
+    @property
+    def tree(self) -> ast.Module:
+        """A syntax tree that nobody may change."""
+        if self._tree is None:
+            self._tree = parsed(self.text, self.filename)
+        return self._tree
 
     def take_tree(self) -> ast.Module:
         """Return a syntax tree that the caller may change."""
@@ -132,13 +139,13 @@ class PythonSource:
     @cached_property
     def bases(self) -> CodeType | None:
         """The expression that gives ``_base_``."""
-        if self._base_node is None:
+        if self.base_node is None:
             return None
-        return compile(ast.Expression(self._base_node), self.filename, "eval")
+        return compile(ast.Expression(self.base_node), self.filename, "eval")
 
     def base_line(self, index: int) -> int | None:
         """Return the line of an entry of ``_base_``."""
-        node = self._base_node
+        node = self.base_node
         elements = getattr(node, "elts", [])
         return getattr(elements[index] if index < len(elements) else node, "lineno", None)
 
@@ -163,7 +170,8 @@ def parsed(text: str, filename: str) -> ast.Module:
     """
     try:
         return ast.parse(text, filename)
-    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+    # ValueError: null bytes; the others: nested too deeply.
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         code = (getattr(error, "text", None) or "").strip()
         found = ConfigSyntaxError(

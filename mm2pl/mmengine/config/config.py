@@ -334,7 +334,7 @@ def _read(
             check_suffix(path)
         text = read(path)
     if lazy_import or (lazy_import is None and is_lazy(path, text)):
-        return _read_lazy(filename, path, text)
+        return _read_lazy(filename, path, text, options)
     loaded = load(path, options, text=text)
     try:
         cfg = Config(loaded.values, loaded.text, filename, loaded.env)
@@ -346,10 +346,10 @@ def _read(
     return cfg
 
 
-def _read_lazy(filename: str, path: str, text: str) -> Config:
+def _read_lazy(filename: str, path: str, text: str, options: Options) -> Config:
     before, ConfigDict.lazy = ConfigDict.lazy, True
     try:
-        values, imported = load_lazy(path, text=text)
+        values, imported = load_lazy(path, text=text, reader=options.reader)
     finally:
         ConfigDict.lazy = before
     # Differs: MMEngine keeps modules, and such a config cannot be copied or pickled.
