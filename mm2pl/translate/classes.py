@@ -128,12 +128,16 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
         return own
     if name in OVERRIDDEN.get(place or "", {}).get(registry, ()):
         return Found(None, Status.BY_CLASS, f"{place}'s own {name}, not MMEngine's")
+    if name in members and members[name].is_optional and place in LIBRARIES:
+        text = f"decided by its class, {place}'s or {members[name].module}'s"
+        return Found(None, Status.BY_CLASS, text)
     if name in members:
         known = members[name]
         if known.reason is not None:
             return Found(known, Status.UNSUPPORTED, known.reason)
         return Found(known, Status.AS_IS, f"{_whose(known)} {name}")
-    meant = misspelt(name, members)
+    # A library's Lamb is no misspelt LAMB of bitsandbytes'.
+    meant = misspelt(name, [one for one, known in members.items() if not known.is_optional])
     if meant:
         return Found(members[meant[0]], Status.UNKNOWN, f"there is no {name}", tuple(meant))
     return Found(None, Status.BY_CLASS, _by_class(place), tuple(nearest(name, members)))
