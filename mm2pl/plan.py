@@ -49,6 +49,38 @@ class Note:
     choices: tuple[str, ...] = ()
 
 
+class Absent(Enum):
+    """The value of a key that is not there."""
+
+    ABSENT = "nothing"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+ABSENT = Absent.ABSENT
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an argument of the Trainer changes in the config.
+
+    Attributes:
+        argument: The argument's name.
+        key_path: What is changed.
+        value: What it is now; ``ABSENT`` if it is left out.
+        before: What it was.
+    """
+
+    argument: str
+    key_path: str
+    value: Any
+    before: Any
+
+    def __str__(self) -> str:
+        return f"{self.key_path}={self.value!r}"
+
+
 @dataclass(frozen=True)
 class TrainPlan:
     """The training loop and its data.
@@ -100,7 +132,12 @@ class HooksPlan:
 
 @dataclass(frozen=True)
 class RuntimePlan:
-    """Everything around the loops."""
+    """Everything around the loops.
+
+    Attributes:
+        trainer: Arguments of ``trainer = dict(...)`` that the Trainer, or what drives it, is given.
+        trainer_changes: What the others changed in the config.
+    """
 
     work_dir: str
     default_scope: str | None = "mmengine"
@@ -118,6 +155,7 @@ class RuntimePlan:
     activation_checkpointing: Any = None
     efficient_conv_bn_eval: Any = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer_changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
