@@ -49,6 +49,11 @@ class KnownClass:
     priority: str | int | None = None
     points: Sequence[str] = ()
 
+    @property
+    def is_optional(self) -> bool:
+        """Whether it is registered only where the package that brings it is installed."""
+        return self.module.partition(".")[0] not in ("mmengine", "torch")
+
 
 class Found(NamedTuple):
     """What a ``type`` stands for.
