@@ -17,8 +17,9 @@ from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, nearest
 _FORMATS = ("py", "yaml", "json")
 _SUFFIXES = {".py": "py", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _LEXERS = {"py": "python"}
-_EXAMPLES = """Bases and --cfg-options are merged in; nothing is imported or run but the config itself.
-Each format reads back as an equal config, in JSON but for what a note names (it has no tuples).
+_EXAMPLES = """\
+Bases and --cfg-options are merged in; custom_imports is not run. Each format reads back as an
+equal config, but in JSON for what a note names: it has no tuples.
 
 examples:
   mm2pl print-config config.py
@@ -121,9 +122,7 @@ def as_yaml(values: Any) -> tuple[str, list[str]]:
     Dumper.add_representer(tuple, add_tuple)
     Dumper.add_representer(str, add_text)
     sets = [where for where, value in _all(values) if isinstance(value, frozenset)]
-    text = yaml.dump(
-        _plain(values), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000
-    )
+    text = yaml.dump(_plain(values), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
     # A config's reader would fill in what looks like a template.
     text = re.sub(r"\{(?=\{)", r"\\x7b", text)
     return text.removesuffix("...\n"), _loss("YAML has no", "frozenset", sets, "a set")
@@ -175,7 +174,7 @@ def _loss(what: str, kind: str, places: list[str], instead: str) -> list[str]:
 def _all(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each value with its key path."""
     yield path, value
-    items = value.items() if isinstance(value, dict) else ()
+    items: Any = value.items() if isinstance(value, dict) else ()
     if isinstance(value, (list, tuple)):
         items = enumerate(value)
     for key, inner in items:

@@ -1,0 +1,51 @@
+"""Which object of Lightning's each part of a plan becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.explain import classes
+from mm2pl.plan import Plan
+
+_DEFAULT_BACKENDS = [{"type": "LocalVisBackend"}]
+
+
+def objects(plan: Plan) -> dict[str, Any]:
+    """Return what each part becomes, and the Trainer's arguments."""
+    rows: dict[str, Any] = {
+        "model": f"RunnerModule, a LightningModule, around {classes.kind_of(plan.model)}",
+        "data": "RunnerDataModule, a LightningDataModule, with MMEngine's loaders",
+        "hooks": f"HookCallback, one Callback, for {len(plan.hooks.entries)} hooks",
+        "logger": f"VisualizerLogger, a Logger, around {_visualizer(plan)}",
+    }
+    if plan.optim is not None:
+        rows["optimizer"] = "the wrapper, stepping LightningOptimizers (manual optimization)"
+        rows["schedules"] = "stepped by ParamSchedulerHook; Lightning has none of its own"
+    return {**rows, "trainer": trainer_arguments(plan)}
+
+
+def trainer_arguments(plan: Plan) -> dict[str, Any]:
+    """Return the Trainer's arguments that differ from Lightning's, or that the config gives."""
+    alone = plan.runtime.launcher == "none"
+    arguments: dict[str, Any] = {
+        "max_epochs": plan.trainer_epochs,
+        "strategy": "auto" if alone else "WrappedModelStrategy()",
+        "devices": 1,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "inference_mode": False,
+        "enable_checkpointing": False,
+    }
+    return {**arguments, **classes.named(classes.raw(plan.runtime.trainer))}
+
+
+def _visualizer(plan: Plan) -> str:
+    given = classes.raw(plan.runtime.visualizer)
+    if given is not None and not isinstance(given, Mapping):
+        return classes.kind_of(given)
+    backends = (given or {"vis_backends": _DEFAULT_BACKENDS}).get("vis_backends") or []
+    listed = backends if isinstance(backends, (list, tuple)) else [backends]
+    names = ", ".join(classes.kind_of(one) for one in listed) or "no backend"
+    return f"{classes.kind_of(given or {}, 'Visualizer')} with {names}"

@@ -1,0 +1,212 @@
+"""The plan as one page of plain data: what ``mm2pl explain --json`` prints, and the text shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm2pl.explain import classes, hooks, optimizer
+from mm2pl.explain.lightning import objects
+from mm2pl.explain.schedules import Length, describe
+from mm2pl.plan import Plan, Status
+from mm2pl.profiles import PROFILES
+from mm2pl.translate.report import type_name
+
+SCHEMA = 1
+_LOADER_WORDS = ("batch_size", "num_workers", "drop_last", "persistent_workers", "pin_memory")
+
+
+def page(plan: Plan, command: str | None = "fit") -> dict[str, Any]:
+    """Return the page.
+
+    Args:
+        plan: A plan without problems.
+        command: ``fit``, ``validate`` or ``test``.
+    """
+    return {
+        "schema": SCHEMA,
+        "config": getattr(plan.config, "filename", None),
+        "command": command,
+        "scope": plan.runtime.default_scope,
+        "work_dir": plan.runtime.work_dir,
+        "starts_from": _starts_from(plan),
+        "data": _data(plan),
+        "model": _model(plan),
+        "optimizer": optimizer.describe(plan),
+        "loop": _loop(plan),
+        "schedules": _schedules(plan),
+        "hooks": _hooks(plan),
+        "points": {
+            point: [row.kind for row in rows]
+            for point, rows in hooks.points_of(plan, command or "fit").items()
+        },
+        "lightning": objects(plan),
+        "profile": _profile(plan),
+        "findings": _findings(plan),
+    }
+
+
+def _starts_from(plan: Plan) -> str | None:
+    source = plan.runtime.load_from
+    if plan.runtime.resume:
+        return f"goes on from {source or 'the newest checkpoint of the work dir, if there is one'}"
+    return f"the weights of {source}" if source else None
+
+
+# --------------------------------------------------------------------------- data
+
+
+def _data(plan: Plan) -> dict[str, Any]:
+    sections = {"train": plan.train, "val": plan.val, "test": plan.test}
+    return {
+        stage: _loader(section.dataloader, getattr(section, "evaluator", None))
+        for stage, section in sections.items()
+        if section is not None
+    }
+
+
+def _loader(loader: Any, evaluator: Any) -> dict[str, Any]:
+    if not isinstance(loader, Mapping):
+        return {"built": classes.kind_of(loader)}
+    cfg = classes.raw(loader)
+    row: dict[str, Any] = {"dataset": _dataset(cfg.get("dataset"))}
+    row |= {key: classes.named(cfg[key]) for key in _LOADER_WORDS if key in cfg}
+    row["sampler"] = classes.call(cfg["sampler"])
+    if cfg.get("batch_sampler"):
+        row["batch_sampler"] = classes.call(cfg["batch_sampler"])
+    if cfg.get("collate_fn"):
+        row["collate_fn"] = classes.call(cfg["collate_fn"])
+    steps = _pipeline(cfg.get("dataset"))
+    if steps:
+        row["pipeline"] = steps
+    if evaluator is not None:
+        row["metrics"] = _metrics(evaluator)
+    return row
+
+
+def _dataset(dataset: Any) -> str:
+    """Return the class, and those of the datasets in it: ``RepeatDataset of CocoDataset``."""
+    if not isinstance(dataset, Mapping):
+        return classes.kind_of(dataset)
+    inner = dataset.get("dataset") or dataset.get("datasets")
+    if isinstance(inner, (list, tuple)):
+        return f"{classes.kind_of(dataset)} of {', '.join(map(_dataset, inner))}"
+    kind = classes.kind_of(dataset)
+    return f"{kind} of {_dataset(inner)}" if isinstance(inner, Mapping) else kind
+
+
+def _pipeline(dataset: Any) -> list[str]:
+    if not isinstance(dataset, Mapping):
+        return []
+    steps = dataset.get("pipeline")
+    if isinstance(steps, (list, tuple)):
+        return [classes.kind_of(step) for step in steps]
+    return _pipeline(dataset.get("dataset"))
+
+
+def _metrics(evaluator: Any) -> list[str]:
+    given = classes.raw(evaluator)
+    if isinstance(given, Mapping) and "metrics" in given:
+        given = given["metrics"]
+    return [classes.call(one) for one in (given if isinstance(given, (list, tuple)) else [given])]
+
+
+# --------------------------------------------------------------------------- model and loop
+
+
+def _model(plan: Plan) -> dict[str, Any]:
+    if not isinstance(plan.model, Mapping):
+        return {"type": classes.kind_of(plan.model)}
+    cfg = classes.raw(plan.model)
+    row: dict[str, Any] = {"type": classes.kind_of(cfg)}
+    preprocessor = cfg.get("data_preprocessor") or classes.raw(plan.data_preprocessor)
+    if preprocessor is not None:
+        row["data_preprocessor"] = classes.call(preprocessor, default="(of its model's choice)")
+    parts = {key: _part(value) for key, value in cfg.items() if key != "data_preprocessor"}
+    row["parts"] = {key: part for key, part in parts.items() if part}
+    return row
+
+
+def _part(value: Any) -> str | list[str] | None:
+    if isinstance(value, Mapping) and value.get("type") is not None:
+        return type_name(value["type"])
+    if isinstance(value, (list, tuple)):
+        kinds = [_part(one) for one in value]
+        return [str(kind) for kind in kinds] if kinds and all(kinds) else None
+    return None
+
+
+def _loop(plan: Plan) -> dict[str, Any]:
+    if plan.train is None:
+        return {}
+    loop = dict(classes.named(classes.raw(plan.train.loop)))
+    by_epoch = "max_iters" not in loop
+    unit = "epoch" if by_epoch else "iteration"
+    length = loop.get("max_epochs" if by_epoch else "max_iters")
+    row: dict[str, Any] = {"type": loop["type"], "unit": unit, "length": length}
+    row["validates"] = _validates(plan, loop, unit, length)
+    for stage, section in (("val", plan.val), ("test", plan.test)):
+        if section is not None and section.loop.get("fp16"):
+            row[f"{stage}_fp16"] = True
+    return row
+
+
+def _validates(plan: Plan, loop: Mapping[str, Any], unit: str, length: Any) -> str:
+    if plan.val is None:
+        return "never"
+    every = loop.get("val_interval", 1 if unit == "epoch" else 1000)
+    text = f"after every {unit}" if every == 1 else f"after every {every} {unit}s"
+    if loop.get("val_begin", 1) > 1:
+        text += f" from {unit} {loop['val_begin']} on"
+    for begin, interval in loop.get("dynamic_intervals") or ():
+        text += f"; after every {interval} from {unit} {begin} on"
+    if isinstance(length, (int, float)) and every > length:
+        text += f", and so never before the end: training has {length}"
+    return text
+
+
+def _schedules(plan: Plan) -> list[dict[str, Any]]:
+    if plan.train is None or plan.optim is None:
+        return []
+    loop = plan.train.loop
+    length = Length(loop.get("max_epochs"), loop.get("max_iters"))
+    return describe(plan.optim.schedulers, length, plan.runtime.default_scope)
+
+
+# --------------------------------------------------------------------------- the rest
+
+
+def _hooks(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "hook": row.kind,
+            "priority": row.priority,
+            "shown_priority": row.shown_priority,
+            "key_path": row.path,
+            "points": None if row.points is None else list(row.points),
+        }
+        for row in hooks.rows(plan)
+    ]
+
+
+def _profile(plan: Plan) -> dict[str, Any] | None:
+    profile = PROFILES.get(plan.runtime.default_scope or "")
+    if profile is None:
+        return None
+    suffix = f", as {profile.source} does"
+    added = [note for note in plan.notes if note.status is Status.ADDED]
+    values = {one.key_path: one.text.removesuffix(suffix) for one in added}
+    return {"source": profile.source, "added": values}
+
+
+def _findings(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "key_path": note.key_path,
+            "status": note.status.value,
+            "text": note.text,
+            "choices": list(note.choices),
+        }
+        for note in dict.fromkeys(plan.notes)
+        if note.status.is_finding
+    ]
