@@ -52,7 +52,7 @@ class KnownClass:
     @property
     def is_optional(self) -> bool:
         """Whether it is registered only where the package that brings it is installed."""
-        return self.module.partition(".")[0] not in ("mmengine", "torch")
+        return self.module.partition(".")[0] not in ("mmengine", "torch", "mm2pl")
 
 
 class Found(NamedTuple):
