@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mm2pl.errors import Mm2plError, with_causes
-from mm2pl.libraries import how_to_get
+from mm2pl.libraries import NO_OPERATORS, how_to_get
 from mm2pl.mmengine.registry.errors import Trail, trail_of
 from mm2pl.version_gates import failed_gate
 
@@ -22,11 +22,7 @@ _ADVICE = (
         " CPU build?); install both from one index: pip install torch torchvision --index-url"
         " https://download.pytorch.org/whl/cpu (or /cu...)",
     ),
-    (
-        re.compile(r"No module named 'mmcv\._ext'"),
-        "mmcv-lite has no operators; the full mmcv has: pip uninstall mmcv-lite, then install an"
-        " mmcv that was built for the installed torch",
-    ),
+    (re.compile(r"No module named 'mmcv\._ext'"), NO_OPERATORS),
     (
         re.compile(r"mmcv.*(undefined symbol|cannot open shared object|DLL load failed)"),
         "mmcv was compiled for another torch; install one that was built for the installed torch",

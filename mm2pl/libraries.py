@@ -40,6 +40,11 @@ LIBRARIES = {
     "mmhuman3d": Library("mmhuman3d"),
 }
 
+NO_OPERATORS = (
+    "mmcv-lite has no operators; the full mmcv has: pip uninstall mmcv-lite, then install an mmcv"
+    " that was built for the installed torch"
+)
+
 
 def how_to_get(scope: str) -> str | None:
     """Return how to install the library of a scope, or the one that came after it."""

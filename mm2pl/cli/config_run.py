@@ -187,7 +187,7 @@ def _write(metrics: dict[str, Any], path: str) -> None:
 
 def _summary(runner: Runner, metrics: dict[str, Any], file: str | None) -> str:
     """Return the closing lines: metrics, and where checkpoints and logs lie."""
-    lines = ["metrics:", *table(metrics)] if metrics else ["metrics: none"]
+    lines = [table("metrics", metrics) if metrics else "metrics: none"]
     if file:
         lines.append(f"written to: {file}")
     checkpoints = sorted(Path(runner.work_dir).glob("*.pth"), key=lambda path: path.stat().st_mtime)

@@ -25,10 +25,28 @@ def colours(stream: TextIO) -> bool:
     return stream.isatty() and not plain
 
 
-def table(values: Mapping[str, Any]) -> list[str]:
-    """Return a line for each value, the values one below the other."""
+def table(title: str, values: Mapping[str, Any]) -> str:
+    """Return values one below the other under a title: a rich table for a terminal, else text."""
+    if sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown"):
+        return _rich_table(title, values)
     width = max(map(len, values), default=0) + 1
-    return [f"  {f'{name}:':<{width}} {value}" for name, value in values.items()]
+    lines = [f"  {f'{name}:':<{width}} {value}" for name, value in values.items()]
+    return "\n".join([f"{title}:", *lines])
+
+
+def _rich_table(title: str, values: Mapping[str, Any]) -> str:
+    from rich.box import ROUNDED
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title, "value", box=ROUNDED)
+    for name, value in values.items():
+        drawn.add_row(Text(name), Text(str(value), style="bold"))
+    console = Console()  # knows NO_COLOR
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().rstrip("\n")
 
 
 def print_last(text: str) -> None:

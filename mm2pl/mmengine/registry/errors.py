@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Mm2plError
-from mm2pl.libraries import how_to_get
+from mm2pl.libraries import NO_OPERATORS, how_to_get
 
 
 class LookupFailedError(ConfigError, RuntimeError):
@@ -25,7 +25,7 @@ class ModuleMissingError(ImportFailedError, ModuleNotFoundError):
 
 _MISSING = {
     "mmengine": "call mm2pl.install_as_mmengine() before what imports mmengine",
-    "mmcv._ext": "mmcv-lite has no operators; the full mmcv has",
+    "mmcv._ext": NO_OPERATORS,
     "cv2": "pip install opencv-python-headless",
 }
 
