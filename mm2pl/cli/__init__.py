@@ -60,6 +60,7 @@ COMMANDS = {
     "validate": Command("config_run", "compute the validation metrics"),
     "test": Command("config_run", "compute the test metrics"),
     "check": Command("check", "say what becomes of each key of a config, before it runs"),
+    "explain": Command("explain", "say on one page what a config means here, and draw schedules"),
     "print-config": Command("print_config", "print a config with its bases merged in"),
     "run": Command("script_run", "run a Python script written against MMEngine, unchanged"),
     "env": Command("env", "print the versions that matter for a bug report"),
