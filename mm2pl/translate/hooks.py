@@ -105,11 +105,11 @@ def _average(hook: Mapping[str, Any]) -> KnownClass | None:
 def _check_priority(priority: Any, path: str, report: Report) -> None:
     """Refuse what MMEngine refuses when it registers a hook."""
     if isinstance(priority, str) and priority.upper() not in PRIORITIES:
-        choices = nearest(priority.upper(), PRIORITIES) or PRIORITIES
         report.problem(
             f"{priority!r} is not a priority",
             path,
-            f"the nearest of MMEngine's: {', '.join(choices)}; or a number from 0 to 100",
+            "a priority is one of MMEngine's, or a number from 0 to 100",
+            nearest(priority.upper(), PRIORITIES) or PRIORITIES,
         )
     elif isinstance(priority, int) and not 0 <= priority <= 100:
         report.problem(f"a priority lies between 0 and 100, got {priority}", path)

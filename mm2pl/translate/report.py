@@ -52,18 +52,19 @@ class Report:
     def note(self, key_path: str, status: Status, text: str, choices: Sequence[str] = ()) -> None:
         self.notes.append(Note(key_path, status, text, tuple(choices)))
 
-    def problem(self, message: str, key_path: str, hint: str | None = None) -> None:
-        self.problems.append(ConfigError(message, key_path=key_path, file=self.file, hint=hint))
+    def problem(
+        self, message: str, key_path: str, hint: str | None = None, choices: Sequence[str] = ()
+    ) -> None:
+        self.problems.append(
+            ConfigError(message, key_path=key_path, file=self.file, hint=hint, choices=choices)
+        )
 
     def later(
         self, message: str, key_path: str, hint: str | None = None, choices: Sequence[str] = ()
     ) -> None:
         """Tell of a problem that is raised only when that part is built, by what builds it."""
-        error = ConfigError(
-            message, key_path=key_path, file=self.file, hint=hint, choices=tuple(choices)
-        )
-        self.problems.append(error)
-        self.deferred.append(error)
+        self.problem(message, key_path, hint, choices)
+        self.deferred.append(self.problems[-1])
 
     def unsupported(self, what: str, key_path: str, reason: str, hint: str | None = None) -> None:
         self.note(key_path, Status.UNSUPPORTED, reason)

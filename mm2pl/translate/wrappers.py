@@ -13,6 +13,7 @@ from mm2pl.translate.report import Report, Rule, raw_items, whole_number
 
 _OF_CONSTRUCTOR = "decided by the constructor's class"
 RULES = (
+    Rule("constructor", Status.AS_IS, "makes the parameter groups"),
     Rule("optimizer", Status.AS_IS, "built by the OPTIMIZERS registry"),
     Rule("paramwise_cfg", Status.AS_IS, "the constructor's options per parameter"),
     Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation", whole_number(1)),
