@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mm2pl.errors import nearest
 from mm2pl.plan import RuntimePlan, Status
 from mm2pl.translate.report import Report, Rule, one_of, whole_number
 from mm2pl.translate.strategies import check_wrapper, plan_strategy
@@ -103,7 +104,8 @@ def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> Ru
     launcher = cfg.get("launcher") or "none"
     if launcher not in LAUNCHERS:
         names = ", ".join(map(repr, LAUNCHERS))
-        report.problem(f"there is no launcher {launcher!r}, only {names}", "launcher")
+        message = f"there is no launcher {launcher!r}, only {names}"
+        report.problem(message, "launcher", choices=nearest(str(launcher), LAUNCHERS))
     plan_strategy(cfg, report)
     check_wrapper(cfg, report)
     work_dir = cfg.get("work_dir") or f"./work_dirs/{Path(file).stem if file else 'run'}"
