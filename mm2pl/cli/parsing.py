@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,11 +34,15 @@ _OTHER_NAMES = {
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps descriptions as they are written, and lines short."""
+    """Keeps the lines of descriptions as they are written, but breaks long ones."""
 
     def __init__(self, prog: str, **kwargs: Any) -> None:
         kwargs["width"] = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
         super().__init__(prog, max_help_position=28, **kwargs)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = (textwrap.wrap(line, width - len(indent)) or [""] for line in text.splitlines())
+        return "".join(f"{indent}{line}\n" for of_one in lines for line in of_one)
 
 
 class Parser(argparse.ArgumentParser):

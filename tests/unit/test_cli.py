@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +16,14 @@ from typing import Any
 import pytest
 
 from mm2pl import Runner, __version__, cli, uninstall_as_mmengine, version_gates
+from mm2pl.cli import output
+from mm2pl.cli.remarks import findings
 from mm2pl.cli.script_run import split
 from mm2pl.errors import DataError
+from mm2pl.failures import describe
+from mm2pl.mmengine import fileio
 from mm2pl.mmengine.registry import MODELS, RUNNERS, Registry
+from mm2pl.mmengine.registry.errors import import_failed
 from mm2pl.plan import Note, Status
 
 Call = Callable[..., int]
@@ -116,6 +125,7 @@ def test_the_seed_joins_the_configs_randomness(call: Call) -> None:
         ("fit", ["w.pth"], "w.pth", None),
         ("fit", ["--load-from", "w.pth"], "w.pth", None),
         ("fit", ["--resume"], None, True),
+        ("fit", ["--resume", "auto"], None, True),
         ("fit", ["--resume", "w.pth"], "w.pth", True),
         ("test", ["w.pth"], "w.pth", None),
         ("test", ["--resume", "w.pth"], "w.pth", False),
@@ -242,18 +252,76 @@ def test_evaluating_without_weights_is_remarked(
     assert "no CHECKPOINT is given" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("key", "remarked"), [("optim_wraper", True), ("dataset_type", False)])
-def test_only_a_key_much_like_a_known_one_is_remarked(
+def test_what_a_run_does_otherwise_than_its_config_says_is_told_before_it(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typo = Note("optim_wraper", Status.UNKNOWN, "nothing reads this key", ("optim_wrapper",))
+    notes = (Note("model", Status.AS_IS, "built"), typo)
+    monkeypatch.setattr(FakeRunner, "notes", notes)
+    call("fit", "config.py")
+    assert capsys.readouterr().err == (
+        "mm2pl: note: one key does not do what the config says:\n"
+        "  optim_wraper: unknown: nothing reads this key; did you mean 'optim_wrapper'?\n"
+    )
+
+
+def test_of_many_findings_the_first_are_told_and_what_shows_all() -> None:
+    notes = [Note(f"key{i}", Status.NO_EFFECT, "long " * 99) for i in range(20)]
+    lines = findings(notes, "config.py")
+    assert lines[0] == "note: 20 keys do not do what the config says:"
+    assert len(lines) == 9
+    assert max(map(len, lines)) < 170
+    assert lines[-1] == "  and 13 more; mm2pl check config.py shows all"
+
+
+def test_without_findings_nothing_is_told() -> None:
+    assert findings([Note("model", Status.AS_IS, "built")], "config.py") == []
+
+
+@pytest.mark.parametrize(
+    ("processes", "launcher", "told"),
+    [("2", None, True), ("2", "none", True), ("2", "pytorch", False), ("1", None, False)],
+)
+def test_processes_that_train_each_alone_are_remarked(
     call: Call,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    key: str,
-    remarked: bool,
+    processes: str,
+    launcher: str | None,
+    told: bool,
 ) -> None:
-    note = Note(key, Status.UNKNOWN, "nothing reads this key", ("optim_wrapper",))
-    monkeypatch.setattr(FakeRunner, "notes", (note,))
-    call("fit", "config.py")
-    assert (f"nothing reads {key!r}" in capsys.readouterr().err) is remarked
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    call("fit", "config.py", *(["--launcher", launcher] if launcher else []))
+    assert ("each trains alone" in capsys.readouterr().err) is told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--local-rank=1", "fit", "config.py"],
+        ["--local_rank", "1", "fit", "config.py"],
+        ["fit", "config.py", "--local_rank", "1"],
+    ],
+)
+@pytest.mark.parametrize("given", [None, "3"])
+def test_the_local_rank_is_the_environments_or_the_options(
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: list[str], given: str | None
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", given or "")
+    if given is None:
+        monkeypatch.delenv("LOCAL_RANK")
+    assert call(*arguments) == 0
+    assert os.environ["LOCAL_RANK"] == (given or "1")
+
+
+def test_a_resume_with_nothing_there_says_that_nothing_is_loaded(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("config.py").write_text("load_from = 'https://host/w.pth'\n")
+    call("fit", "config.py", "--resume")
+    assert FakeRunner.cfg.load_from is None
+    assert "training starts anew, without the config's load_from" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------- how it ends
@@ -262,9 +330,22 @@ def test_only_a_key_much_like_a_known_one_is_remarked(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "required: COMMAND"),
-        (["train", "config.py"], "invalid choice: 'train'"),
-        (["fit"], "required: CONFIG"),
+        (["train", "config.py"], "no command 'train'\nDid you mean: fit?"),
+        (["val", "config.py"], "no command 'val'\nDid you mean: validate?"),
+        (["fti"], "no command 'fti'\nDid you mean: fit?"),
+        (["xyz"], "no command 'xyz'\nHint: there are fit, validate, test, "),
+        (["config.py", "test"], "the command comes first\nHint: mm2pl test config.py"),
+        (["config.py"], "the command comes first\nHint: mm2pl fit config.py"),
+        (["--amp", "fit", "config.py"], "comes first\nHint: mm2pl fit CONFIG --amp ..."),
+        (["tools/train.py", "config.py"], "Hint: a script is run by mm2pl run tools/train.py"),
+        (["--verison"], "no command '--verison'"),
+        (["fit", "config.py", "--reume"], "option --reume\nDid you mean: --resume?\n"),
+        (["fit", "config.py", "--xyz=1"], "unknown option --xyz\n"),
+        (["fit", "config.py", "a.pth", "b"], "too many arguments: b"),
+        (["run", "--bogus", "a.py"], "usage: mm2pl run [--relax-version-gates] (SCRIPT"),
+        (["run", "--bogus", "a.py"], "mm2pl: error: unknown option --bogus"),
+        (["fit"], "required: CONFIG\nHint: CONFIG comes before the options"),
+        (["fit", "config.py", "--launcher", "x"], "invalid choice: 'x'"),
         (["fit", "config.py", "--seed", "x"], "--seed: must be a whole number"),
         (["fit", "config.py", "--seed", "-1"], "--seed: must be a whole number"),
         (["fit", "config.py", "--seed", str(2**32)], "--seed: must be a whole number"),
@@ -332,13 +413,84 @@ def test_ctrl_c_ends_with_status_130_and_says_where(
     assert ("w/epoch_3.pth" in err and "--resume" in err) is saved
 
 
+@pytest.mark.parametrize("file", ["m.json", "sub/m.yaml"])
+def test_the_metrics_are_written_where_out_says(call: Call, file: str) -> None:
+    assert call("test", "config.py", "--out", file) == 0
+    assert fileio.load(file) == {"toy/mean": 0.5}
+
+
+def test_missing_operators_are_explained_once() -> None:
+    error = ModuleNotFoundError("No module named 'mmcv._ext'", name="mmcv._ext")
+    told = describe(import_failed("mmdet.models", "MODELS", error), "config.py")
+    assert told.count("mmcv-lite has no operators") == 1
+
+
+# --------------------------------------------------------------------------- output
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+VALUES = {"toy/mean": 0.5, "coco/bbox_mAP": 0.25}
+
+
+@pytest.mark.parametrize("dumb", [True, False])
+def test_values_stand_one_below_the_other_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, dumb: bool
+) -> None:
+    monkeypatch.setenv("TERM", "dumb" if dumb else "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal() if dumb else io.StringIO())
+    assert output.table("metrics", VALUES) == (
+        "metrics:\n  toy/mean:      0.5\n  coco/bbox_mAP: 0.25"
+    )
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    drawn = output.table("metrics", VALUES)
+    assert "│ coco/bbox_mAP │" in drawn
+    assert ("\033[3" in drawn) is False
+
+
+@pytest.mark.parametrize(
+    ("stream", "no_color", "coloured"),
+    [(Terminal, "", True), (Terminal, "1", False), (io.StringIO, "", False)],
+)
+def test_only_a_terminal_gets_colours_unless_they_are_unwanted(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], no_color: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys, "stderr", stream())
+    output.say("error: x\nHint: y")
+    plain = "mm2pl: error: x\nHint: y\n"
+    assert isinstance(sys.stderr, io.StringIO)
+    said = sys.stderr.getvalue()
+    assert re.sub(r"\033\[[\d;]*m", "", said) == plain
+    assert (said != plain) is coloured
+
+
 # --------------------------------------------------------------------------- help
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["--version"])
-    assert (end.value.code, capsys.readouterr().out) == (0, f"mm2pl {__version__}\n")
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert re.fullmatch(
+        rf"mm2pl {re.escape(__version__)} \(Python 3\.\S+, torch \d\S+, lightning \d\S+\)\n", out
+    )
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "examples:" in capsys.readouterr().err
 
 
 def test_the_help_shows_the_commands_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -346,8 +498,46 @@ def test_the_help_shows_the_commands_and_examples(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0
-    expected = ("fit ", "validate ", "test ", "run ", "examples:", "exit status:")
+    expected = (*(f"    {name}" for name in cli.COMMANDS), "examples:", "exit status:")
     assert [text for text in expected if text not in out] == []
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_of_each_command_has_examples_in_100_columns(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    out = capsys.readouterr().out
+    assert f"mm2pl {name}" in out.partition("examples:")[2]
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", ["fit", "validate", "test"])
+def test_the_options_of_a_run_are_in_groups(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    out = capsys.readouterr().out
+    assert [group for group in ("\nrun:\n", "\nOpenMMLab:\n") if group not in out] == []
+
+
+def test_the_help_needs_neither_torch_nor_much_time() -> None:
+    program = (
+        "import sys, time\nfrom mm2pl.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(time.process_time(), sorted({'torch', 'lightning', 'rich'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    seconds, _, imported = done.stdout.splitlines()[-1].partition(" ")
+    assert imported == "[]"
+    assert float(seconds) < 0.3
+
+
+def test_arguments_may_stand_between_the_options(call: Call) -> None:
+    Path("w.pth").touch()
+    assert call("test", "config.py", "--work-dir", "d", "w.pth") == 0
+    assert FakeRunner.cfg.load_from == "w.pth"
 
 
 def test_the_help_of_run_shows_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,6 +557,8 @@ def test_the_help_of_run_shows_what_can_be_run(capsys: pytest.CaptureFixture[str
         (["a.py", "--help", "-m", "b"], [], ["a.py", "--help", "-m", "b"]),
         (["--relax-version-gates", "a.py", "-x"], ["--relax-version-gates"], ["a.py", "-x"]),
         (["--help", "a.py"], ["--help"], ["a.py"]),
+        (["--", "a.py", "--", "b"], [], ["a.py", "--", "b"]),
+        (["--relax-version-gates", "--", "-m", "a"], ["--relax-version-gates"], ["-m", "a"]),
         (["-m", "a", "--help"], [], ["-m", "a", "--help"]),
     ],
 )
