@@ -14,6 +14,8 @@ from mm2pl.translate.loops import plan_eval, plan_train
 from mm2pl.translate.optim import plan_optim
 from mm2pl.translate.report import Report, raise_problems
 from mm2pl.translate.runtime import TOP_RULES, plan_runtime
+from mm2pl.translate.top import read_top
+from mm2pl.translate.trainer_args import work_in
 
 __all__ = ["Examination", "examine", "translate"]
 
@@ -62,7 +64,9 @@ def examine(
     if command is not None:
         cfg, added = profiles.with_profile(cfg, command)
         report.notes += profiles.notes(cfg, added)
-    report.read(getattr(cfg, "_cfg_dict", cfg), TOP_RULES, "")
+    draft = work_in(cfg, report)
+    cfg = draft.cfg
+    read_top(getattr(cfg, "_cfg_dict", cfg), TOP_RULES, report)
     if cfg.get("model") is None:
         report.problem("the config has no model", "model", "add model=dict(type=...)")
     plan = Plan(
@@ -73,7 +77,7 @@ def examine(
         test=plan_eval(cfg, "test", report),
         optim=plan_optim(cfg, report),
         hooks=plan_hooks(cfg, report),
-        runtime=plan_runtime(cfg, file, report),
+        runtime=plan_runtime(cfg, file, report, draft.passed, draft.changes),
         config=cfg,
         notes=tuple(report.notes),
     )

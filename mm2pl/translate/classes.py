@@ -77,6 +77,13 @@ OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
     "mmpretrain": {"HOOKS": ("EMAHook",)},
     "mmdet": {"DATASETS": ("ConcatDataset",)},
     "mmpose": {"PARAM_SCHEDULERS": ("ConstantLR",)},
+    # Read in their sources: mmagic 1.2.0, mmocr 1.0.1.
+    "mmagic": {
+        "HOOKS": ("IterTimerHook",),
+        "LOG_PROCESSORS": ("LogProcessor",),
+        "MODELS": ("ExponentialMovingAverage",),
+    },
+    "mmocr": {"DATASETS": ("ConcatDataset",)},
 }
 
 # What the runner, or whatever else builds the classes of a registry, adds to a config's arguments.

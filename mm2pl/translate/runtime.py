@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mm2pl.errors import nearest
-from mm2pl.plan import RuntimePlan, Status
-from mm2pl.translate.report import Report, Rule, one_of, whole_number
+from mm2pl.plan import Change, RuntimePlan, Status
+from mm2pl.translate.report import Report, Rule, one_of
+from mm2pl.translate.sections import SECTION_RULES, read_sections
 from mm2pl.translate.strategies import check_wrapper, plan_strategy
+
+__all__ = ["DEFAULT_ENV", "LAUNCHERS", "SECTION_RULES", "TOP_RULES", "plan_runtime"]
 
 _SECTION = "read by its own section's rules"
 _ALONE = "a process that is alone needs no wrapper"
@@ -36,7 +39,6 @@ TOP_RULES = (
     Rule("log_processor", Status.AS_IS, "formats the log", one_of(dict, object)),
     Rule("log_level", Status.AS_IS, "level of the text log"),
     Rule("visualizer", Status.TRANSLATED, "the Trainer's logger"),
-    Rule("vis_backends", Status.NO_EFFECT, "the visualizer's section carries the backends"),
     Rule("default_scope", Status.AS_IS, "the registry scope", one_of(str)),
     Rule("randomness", Status.AS_IS, "seeds", one_of(dict)),
     Rule("experiment_name", Status.AS_IS, "names the run", one_of(str)),
@@ -47,60 +49,28 @@ TOP_RULES = (
     Rule("model_wrapper_cfg", Status.AS_IS, f"DDP's wrapper; {_ALONE}", one_of(dict)),
     Rule("find_unused_parameters", Status.AS_IS, f"DDP's argument; {_ALONE}"),
     Rule("sync_bn", Status.AS_IS, "whose SyncBatchNorm; BatchNorm in a process that is alone"),
+    Rule("trainer", Status.TRANSLATED, f"arguments of Lightning's Trainer, {_SECTION}"),
     Rule("runner_type", Status.AS_IS, "Runner, FlexibleRunner, or a subclass of them"),
     Rule("strategy", Status.TRANSLATED, "FlexibleRunner's: Lightning's single device or DDP"),
+    Rule(
+        "init_weights_for_test_or_val",
+        Status.AS_IS,
+        "FlexibleRunner's: whether val and test give the model its initial weights",
+    ),
     Rule("efficient_conv_bn_eval", Status.AS_IS, "convolution and BatchNorm joined in eval mode"),
 )
-_TYPE = Rule("type", Status.AS_IS, "found in its registry")
-_LOG = "LogProcessor's argument"
-SECTION_RULES = {
-    "env_cfg": (
-        Rule("cudnn_benchmark", Status.AS_IS, "torch.backends.cudnn.benchmark"),
-        Rule("mp_cfg", Status.AS_IS, "start method of workers, OpenCV's threads", one_of(dict)),
-        Rule("dist_cfg", Status.AS_IS, "backend and timeout of the process group", one_of(dict)),
-        Rule("resource_limit", Status.AS_IS, "open files of the process", whole_number(1)),
-    ),
-    "randomness": (
-        Rule("seed", Status.AS_IS, "Python's, NumPy's and torch's seed", one_of(int)),
-        Rule("diff_rank_seed", Status.AS_IS, "adds the rank to the seed"),
-        Rule("deterministic", Status.AS_IS, "torch.use_deterministic_algorithms"),
-    ),
-    "log_processor": (
-        _TYPE,
-        *(
-            Rule(key, Status.AS_IS, _LOG)
-            for key in (
-                "window_size",
-                "by_epoch",
-                "custom_cfg",
-                "num_digits",
-                "log_with_hierarchy",
-                "mean_pattern",
-            )
-        ),
-    ),
-    "visualizer": (
-        _TYPE,
-        Rule("name", Status.AS_IS, "the visualizer's name"),
-        Rule("save_dir", Status.AS_IS, "where the backends write"),
-        Rule("vis_backends", Status.TRANSLATED, "what the Trainer's logger writes to"),
-    ),
-    "auto_scale_lr": (
-        Rule("enable", Status.AS_IS, "whether to scale"),
-        Rule("base_batch_size", Status.AS_IS, "the batch size that lr is meant for"),
-    ),
-}
-# Sections whose further keys are arguments of a class that a library may replace.
-_OPEN = ("log_processor", "visualizer")
 DEFAULT_ENV = {"dist_cfg": {"backend": "nccl"}}
 
 
-def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> RuntimePlan:
+def plan_runtime(
+    cfg: Mapping[str, Any],
+    file: str | None,
+    report: Report,
+    trainer: Mapping[str, Any] | None = None,
+    trainer_changes: Sequence[Change] = (),
+) -> RuntimePlan:
     """Read the top level's own keys and the small sections."""
-    for section, rules in SECTION_RULES.items():
-        rules_and_scope = (*rules, Rule("_scope_", Status.AS_IS, "the registry scope"))
-        open_ended = "an argument of its class" if section in _OPEN else ""
-        report.read(cfg.get(section), rules_and_scope, section, open_ended)
+    read_sections(cfg, report)
     launcher = cfg.get("launcher") or "none"
     if launcher not in LAUNCHERS:
         names = ", ".join(map(repr, LAUNCHERS))
@@ -132,5 +102,7 @@ def plan_runtime(cfg: Mapping[str, Any], file: str | None, report: Report) -> Ru
         env=cfg.get("env_cfg") or DEFAULT_ENV,
         randomness=cfg.get("randomness") or {"seed": None},
         resume=bool(cfg.get("resume")),
+        trainer=trainer or {},
+        trainer_changes=tuple(trainer_changes),
         **given,
     )

@@ -31,7 +31,8 @@ def _is_misspelt(name: str, known: str) -> bool:
         return False
     if known in name.removesuffix("s") and name.removesuffix("s") != known:
         return False
-    allowed = 1 if len(known) < 8 else 2
+    # Two letters at the beginning make another word, as in SegDataPreProcessor.
+    allowed = 2 if len(known) >= 8 and name[:1].lower() == known[0].lower() else 1
     if distance(name.lower(), known.lower(), allowed) <= allowed:
         return True
     ours, theirs = _words(name), _words(known)
