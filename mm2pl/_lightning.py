@@ -81,6 +81,15 @@ class _QuietConnector(_LoggerConnector):
         elif results is not None:
             results.batch = results.batch_size = None  # let the batch go
 
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        loggers = self.trainer.loggers
+        written = getattr(loggers[0], "of_hooks", ()) if len(loggers) > 1 else ()
+        if written:
+            # Loggers beside the run's own have got these from the hooks.
+            self._logged_metrics.update(metrics)
+            metrics = {name: value for name, value in metrics.items() if name not in written}
+        super().log_metrics(metrics, step)
+
 
 def skip_empty_results(trainer: pl.Trainer) -> None:
     """Spare a new Trainer the summary of logged results after batches that logged nothing."""
@@ -124,6 +133,11 @@ def is_running(trainer: pl.Trainer) -> bool:
 def validate_after_this_batch(trainer: pl.Trainer, due: bool) -> None:
     """Decide, within ``on_train_batch_end``, whether Lightning validates next."""
     trainer.val_check_batch = 1 if due else NEVER
+
+
+def validates_after_this_batch(trainer: pl.Trainer) -> bool:
+    """Whether :func:`validate_after_this_batch` has decided so."""
+    return trainer.val_check_batch == 1
 
 
 def validate_now(trainer: pl.Trainer) -> None:
@@ -224,24 +238,63 @@ def to_device(module: pl.LightningModule, trainer: pl.Trainer) -> None:
     _optimizers_to_device(trainer.strategy.optimizers, device)
 
 
+_SPEAKERS = ("lightning.pytorch.callbacks", "lightning.pytorch.profilers")
+
+
+class _HandOn(logging.Handler):
+    """Writes Lightning's lines into the run's log."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.log(record.levelno, record.getMessage())
+
+
 @contextmanager
-def quiet() -> Iterator[None]:
+def _handed_on(log: logging.Logger) -> Iterator[None]:
+    """Write what Lightning's callbacks and profilers say into a log."""
+    handler = _HandOn(log)
+    speakers = [logging.getLogger(name) for name in _SPEAKERS]
+    before = [(one.level, one.propagate) for one in speakers]
+    for one in speakers:
+        one.addHandler(handler)
+        one.setLevel(logging.INFO)
+        one.propagate = False
+    try:
+        yield
+    finally:
+        for one, (level, propagate) in zip(speakers, before, strict=True):
+            one.removeHandler(handler)
+            one.setLevel(level)
+            one.propagate = propagate
+
+
+@contextmanager
+def quiet(log: logging.Logger | None = None) -> Iterator[None]:
     """Silence what the run's own log says, or what says nothing to a user.
 
     Lightning sets its logger's level to INFO when it is imported; a level that somebody else has
     set stays. The warnings are of parts frozen on purpose and of Lightning's own debts.
+
+    Args:
+        log: The run's log, which gets what Lightning's own callbacks and profilers say.
     """
     logger = logging.getLogger("lightning.pytorch")
     chatty = logger.level == logging.INFO
     if chatty:
         logger.setLevel(logging.WARNING)
+    speech = nullcontext() if log is None else _handed_on(log)
     try:
-        with warnings.catch_warnings():
+        with speech, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
             warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
             warnings.filterwarnings("ignore", message="train_dataloader yielded None")
             # Evaluators have collected their metrics from all processes already.
             warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
+            # Schedules are the hooks'; the monitor reads the optimizers.
+            warnings.filterwarnings("ignore", message="You are using `LearningRateMonitor`")
             # Lightning 2.6 on torch 2.13
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield

@@ -11,6 +11,7 @@ from torch import nn
 from mm2pl import distributed
 from mm2pl.data import build_dataloader
 from mm2pl.errors import ConfigAssertionError, ConfigRuntimeError, ConfigTypeError, ModelError
+from mm2pl.limits import limit_of, shortened
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
@@ -22,6 +23,7 @@ from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.log_processor import LogProcessor
 from mm2pl.mmengine.visualization import Visualizer
 from mm2pl.optim import make_optim_wrapper, make_schedulers
+from mm2pl.trainer import accumulated, check_loop
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -183,7 +185,12 @@ class RunnerBuilders:
 
     def build_train_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the training loop with its data."""
-        return _build_loop(self, loop, "train", lambda: {"dataloader": self._train_dataloader})
+        built = _build_loop(self, loop, "train", lambda: {"dataloader": self._train_dataloader})
+        check_loop(built, self.plan.runtime.trainer)
+        steps = self.plan.runtime.trainer.get("max_steps")
+        if steps is not None:
+            built._max_iters = min(built._max_iters, steps * accumulated(self.plan.optim))  # type: ignore[attr-defined]
+        return built
 
     def build_val_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the validation loop with its data and evaluator."""
@@ -239,5 +246,27 @@ def _build_loop(
     cfg.setdefault(
         "type", {"train": "EpochBasedTrainLoop", "val": "ValLoop", "test": "TestLoop"}[stage]
     )
+    rest = _limit(runner, stage, arguments())
     with at_key(f"{stage}_cfg"):
-        return LOOPS.build(cfg, default_args={"runner": runner, **arguments()})  # type: ignore[no-any-return]
+        return LOOPS.build(cfg, default_args={"runner": runner, **rest})  # type: ignore[no-any-return]
+
+
+def _limit(runner: Runner, stage: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give the loop a loader that ends early, if the Trainer's arguments ask for it."""
+    limit = limit_of(stage, runner.plan.runtime.trainer)
+    loader = arguments["dataloader"]
+    if limit is None or loader is None:
+        return arguments
+    if isinstance(loader, Mapping):
+        with at_key(f"{stage}_dataloader", whole=True):
+            loader = build_dataloader(
+                loader,
+                seed=runner.seed,
+                diff_rank_seed=runner.randomness.get("diff_rank_seed", False),
+            )
+    name, amount = limit
+    same = name == "overfit_batches"
+    train = runner.plan.train
+    endless = same and stage == "train" and train is not None and "max_iters" in train.loop
+    short = shortened(loader, amount, name, same=same, endless=endless)
+    return {**arguments, "dataloader": short}

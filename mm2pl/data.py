@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from mm2pl import _lightning
 from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
+from mm2pl.limits import FirstBatches
 from mm2pl.mmengine.dataset import worker_init_fn as default_worker_init_fn
 from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
@@ -241,7 +242,8 @@ def _length_is_certain(loader: Any) -> bool:
     """
     makers = (getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None))
     own = ("torch.", "mm2pl.", "mmengine.")
-    return all(type(maker).__module__.startswith(own) for maker in makers)
+    whole = [one.whole if isinstance(one, FirstBatches) else one for one in makers]
+    return all(type(maker).__module__.startswith(own) for maker in whole)
 
 
 class IterationLoader:
@@ -307,10 +309,11 @@ class RunnerDataModule(pl.LightningDataModule):
         late = self._late[stage] = LateLoader(lambda: self._runner.eval_loop(stage))
         return late
 
-    def finish(self, stage: str) -> None:
-        """Close the stage's open iterator at the end of an epoch."""
+    def finish(self, stage: str, early: bool = False) -> None:
+        """Close the stage's open iterator at the end of an epoch; ``early``: there is more data."""
         if stage in self._late:
-            self._late[stage].finish()
+            late = self._late[stage]
+            late.abandon() if early else late.finish()
 
     def on_exception(self, exception: BaseException) -> None:
         """End the workers of a run that failed; the runner would keep them alive."""

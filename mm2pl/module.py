@@ -93,6 +93,10 @@ class RunnerModule(QuietModule):
             optimizers if isinstance(optimizers, list) else [optimizers],
         )
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.trainer.should_stop:  # Lightning calls this after all callbacks
+            self.hooks.follow_stop(self.trainer)
+
     # What parity forbids Lightning to do by itself.
 
     def on_validation_model_zero_grad(self) -> None:

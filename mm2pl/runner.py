@@ -21,6 +21,7 @@ from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError, ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.device.utils import stay_on_cpu
 from mm2pl.mmengine.dist import broadcast, get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
@@ -36,9 +37,10 @@ from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_hooks import RunnerHooks
 from mm2pl.runner_views import RunnerViews
-from mm2pl.trainer import make_trainer
+from mm2pl.trainer import check_processes, make_trainer, more_loggers, scratch_folder
 from mm2pl.translate import translate
 from mm2pl.translate.hooks import DEFAULT_HOOKS
+from mm2pl.translate.trainer_args import describe, put_changes
 
 __all__ = ["Runner"]
 
@@ -132,7 +134,10 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     def _set_up(self, plan: Plan) -> None:
         self.plan = plan
         runtime = plan.runtime
-        self._work_dir = osp.abspath(runtime.work_dir)
+        put_changes(self.cfg, plan.config, runtime.trainer_changes)
+        stay_on_cpu(runtime.trainer.get("accelerator") == "cpu")
+        check_processes(runtime)
+        self._work_dir = scratch_folder(self) or osp.abspath(runtime.work_dir)
         _make_folder(self._work_dir)
         self._launcher = runtime.launcher
         self._distributed = runtime.launcher != "none"
@@ -142,12 +147,16 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         self._hooks: list[Hook] = []
         self._hook_collection = HookCollection(self, self._hooks)
         self._hook_callback = HookCallback(self)
-        callbacks = [self._hook_callback, *progress_bars(self)]
-        with _lightning.quiet():
-            self.trainer = make_trainer(self.plan, callbacks, self._work_dir)
-        self.trainer.logger = VisualizerLogger(
+        own = VisualizerLogger(
             self.visualizer, self._work_dir, self._experiment_name, self._timestamp
         )
+        with _lightning.quiet():
+            self.trainer = make_trainer(
+                self.plan, [self._hook_callback, *progress_bars(self)], self._work_dir
+            )
+            self.trainer.loggers = [own, *more_loggers(self)]
+        if "profiler" in runtime.trainer:
+            self._hook_collection.profiler = self.trainer.profiler  # type: ignore[attr-defined]
         self._set_up_model()
         hooks = self.plan.hooks
         self.register_hooks(dict.fromkeys(DEFAULT_HOOKS) | hooks.default, hooks.custom or None)
@@ -247,6 +256,9 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         self.logger.info(environment.describe(env, settings))
         if self.cfg:
             self.logger.info(f"Config:\n{self.cfg.pretty_text}")
+        runtime = self.plan.runtime
+        if runtime.trainer or runtime.trainer_changes:
+            self.logger.info(describe(runtime.trainer_changes, runtime.trainer))
 
     def _set_up_model(self) -> None:
         model = self.plan.model
@@ -308,7 +320,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     def _run(self, run: Callable[..., Any], **options: Any) -> None:
         place, interrupts = at_key("", file=self.cfg.filename), _lightning.keyboard_interrupts()
         try:
-            with place, _lightning.quiet(), interrupts:
+            with place, _lightning.quiet(self.logger), interrupts:
                 run(self.module, datamodule=self.datamodule, **options)
         except _lightning.StoppedIteration as error:
             raise error.original from None

@@ -20,6 +20,7 @@ class HookCollection:
 
     def __init__(self, runner: Any, hooks: list[Hook]) -> None:
         self.hooks = hooks
+        self.profiler: Any = None  # one that the user asked for
         self._runner = runner
         self._known: list[Hook] = []
         self._points: dict[str, list[tuple[Hook, Callable[..., None]]]] = {}
@@ -49,7 +50,11 @@ class HookCollection:
             methods = [(hook, method) for hook, method in methods if hook in known[place:]]
         for hook, method in methods:
             try:
-                method(self._runner, **kwargs)
+                if self.profiler is None:
+                    method(self._runner, **kwargs)
+                else:
+                    with self.profiler.profile(f"[Hook]{type(hook).__name__}.{point}"):
+                        method(self._runner, **kwargs)
             except Exception as error:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")

@@ -40,7 +40,9 @@ class HookCallback(pl.Callback):
         self._started = False
         self._in_epoch = False
         self._by_epoch = True
+        self._end_at: int | None = None
         self._evaluates = True
+        self._calls_hooks = True
         self._loop: Any = None
         self._eval_loop: Any = None
 
@@ -72,6 +74,8 @@ class HookCallback(pl.Callback):
         self._by_epoch = self.driver is not Driver.ITSELF and loop.by_epoch
         if self.driver is Driver.ITSELF:
             return
+        if "max_steps" in self._runner.plan.runtime.trainer:
+            self._end_at = loop._max_iters
         self._runner.call_hook("before_train")
         loop._begin()
         if loop.stop_training:
@@ -125,12 +129,29 @@ class HookCallback(pl.Callback):
         if not self._by_epoch:
             self._decide_what_follows(trainer)
             _lightning.follow_iterations(trainer)
-        elif _lightning.is_last_batch(trainer):
+        elif (last := _lightning.is_last_batch(trainer)) or loop._iter == self._end_at:
             # Here and not in on_train_epoch_end: Lightning validates before that.
-            self._end_epoch()
+            self._end_epoch(early=not last)
+            if loop._iter == self._end_at:
+                loop.stop_training = True
             self._decide_what_follows(trainer)
         else:
             _lightning.validate_after_this_batch(trainer, False)
+
+    @_lightning.no_end_of_data
+    def follow_stop(self, trainer: pl.Trainer) -> None:
+        """Make a stop that another callback asked for after this batch one of MMEngine's.
+
+        Lightning would validate at once, before the hooks know of the epoch's end.
+        """
+        if self.driver is Driver.ITSELF:
+            return
+        if self._in_epoch:
+            self._end_epoch(early=True)
+            self._loop.stop_training = True
+            self._decide_what_follows(trainer)
+        elif not _lightning.validates_after_this_batch(trainer):
+            _lightning.stop_without_validation(trainer)
 
     @_lightning.no_end_of_data
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -148,9 +169,9 @@ class HookCallback(pl.Callback):
         # Hooks may make a run longer or shorter.
         _lightning.set_epochs_to_go(trainer, max(0, loop._max_epochs - loop._epoch))
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, early: bool = False) -> None:
         self._in_epoch = False
-        self._runner.datamodule.finish("train")
+        self._runner.datamodule.finish("train", early)
         self._runner.call_hook("after_train_epoch")
         self._loop._epoch += 1
 
@@ -177,6 +198,11 @@ class HookCallback(pl.Callback):
         runner = self._runner
         loop = self._eval_loop = runner.eval_loop(stage)
         self._evaluates = driver_of(loop) is not Driver.ITSELF
+        self._calls_hooks = self._evaluates and not runner.trainer.sanity_checking
+        if runner.trainer.sanity_checking:
+            runner.model.eval()
+            loop.start()
+            return
         if self._evaluates:
             # MMEngine switches gradients off around each step only, Lightning around the whole run.
             with torch.enable_grad():
@@ -198,12 +224,12 @@ class HookCallback(pl.Callback):
 
     @_lightning.no_end_of_data
     def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
-        if self._evaluates:
+        if self._calls_hooks:
             self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
 
     @_lightning.no_end_of_data
     def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._evaluates:
+        if self._calls_hooks:
             self._runner.call_hook(
                 f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
             )
@@ -211,8 +237,11 @@ class HookCallback(pl.Callback):
     @_lightning.no_end_of_data
     def _epoch_end(self, stage: str) -> None:
         runner = self._runner
-        runner.datamodule.finish(stage)
-        if self._evaluates:
+        sanity = runner.trainer.sanity_checking
+        runner.datamodule.finish(stage, early=sanity)
+        if sanity:
+            self._eval_loop.finish()  # the metrics are computed, and mean nothing
+        elif self._evaluates:
             with torch.enable_grad():
                 self.metrics = self._eval_loop.finish()
                 runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
@@ -220,7 +249,7 @@ class HookCallback(pl.Callback):
     @_lightning.no_end_of_data
     def _end(self, stage: str, alone: bool) -> None:
         with torch.enable_grad():
-            if self._evaluates:
+            if self._calls_hooks:
                 self._runner.call_hook(f"after_{stage}")
             if alone:
                 self._runner.call_hook("after_run")
@@ -252,7 +281,7 @@ class HookCallback(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         fitting = trainer.state.fn == "fit"
         self._end("val", alone=not fitting)
-        if not fitting:
+        if not fitting or trainer.sanity_checking:
             return
         if not self._by_epoch:
             _lightning.follow_iterations(trainer)

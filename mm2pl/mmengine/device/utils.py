@@ -12,6 +12,15 @@ from typing import Any
 import torch
 
 _FIRST_NPU_WITH_FULL_PRECISION = 220
+_choice = {"cpu": False}
+
+
+def stay_on_cpu(stay: bool) -> None:
+    """Leave the machine's accelerators alone, or use them again: ``trainer.accelerator='cpu'``.
+
+    Only mm2pl has this. ``get_device`` and the questions after accelerators answer accordingly.
+    """
+    _choice["cpu"] = stay
 
 
 @cache
@@ -46,7 +55,7 @@ def get_max_musa_memory(device: torch.device | None = None) -> int:
 
 def is_cuda_available() -> bool:
     """Tell whether there is a CUDA device."""
-    return torch.cuda.is_available()
+    return torch.cuda.is_available() and not _choice["cpu"]
 
 
 def is_npu_available() -> bool:
@@ -107,4 +116,6 @@ def __getattr__(name: str) -> Any:
 
 def get_device() -> str:
     """Return the type of device to use: npu, cuda, mlu, mps, dipu, musa or else cpu."""
+    if _choice["cpu"]:
+        return "cpu"
     return next((name for name, available in _AVAILABLE.items() if available()), "cpu")

@@ -1,0 +1,146 @@
+"""Builds Lightning's own callbacks, loggers and profilers from what a config says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+from lightning.pytorch import Callback, callbacks, loggers, profilers
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
+
+from mm2pl.errors import ConfigError, ConfigTypeError, nearest
+from mm2pl.mmengine.registry import HOOKS
+from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.translate.trainer_meaning import REFUSED_CALLBACKS
+
+_OLD_PACKAGE = "pytorch_lightning."
+_PROFILERS = {
+    "simple": profilers.SimpleProfiler,
+    "advanced": profilers.AdvancedProfiler,
+    "pytorch": profilers.PyTorchProfiler,
+}
+
+
+def build_callbacks(given: Iterable[Any]) -> list[Callback]:
+    """Return Lightning's callbacks.
+
+    Args:
+        given: Of each an object, the class's name, ``dict(type=..., **arguments)``, or
+            ``dict(class_path=..., init_args=...)``.
+
+    Raises:
+        ConfigError: There is no such class, it takes no such argument, or it cannot work here.
+    """
+    built = []
+    for index, one in enumerate(given):
+        with at_key(f"trainer.callbacks[{index}]"):
+            callback = _build(one, callbacks, Callback)
+            _refuse(callback)
+            built.append(callback)
+    return built
+
+
+def build_loggers(given: Iterable[Any], save_dir: str) -> list[Logger]:
+    """Return Lightning's loggers; one that is given no ``save_dir`` writes into the run's folder.
+
+    Args:
+        given: As for :func:`build_callbacks`.
+        save_dir: The run's folder.
+    """
+    built = []
+    for index, one in enumerate(given):
+        with at_key(f"trainer.logger[{index}]"):
+            built.append(_build(one, loggers, Logger, {"save_dir": save_dir}))
+    return built
+
+
+def build_profiler(given: Any, folder: str) -> Profiler:
+    """Return the profiler.
+
+    Args:
+        given: ``simple``, ``advanced``, ``pytorch``, or as for :func:`build_callbacks`.
+        folder: Where a profiler of these names writes what does not go into the log.
+    """
+    with at_key("trainer.profiler"):
+        if isinstance(given, str) and given in _PROFILERS:
+            writes_files = given == "pytorch"
+            kind: Any = _PROFILERS[given]
+            given = kind(dirpath=folder) if writes_files else kind()
+        return _build(given, profilers, Profiler)  # type: ignore[no-any-return]
+
+
+def _build(given: Any, module: Any, kind: type, defaults: Mapping[str, Any] | None = None) -> Any:
+    """Build what is described, and check that it is of the kind."""
+    if isinstance(given, str):
+        given = {"type": given}
+    if isinstance(given, Mapping):
+        described = dict(given.items())
+        if "class_path" in described:
+            named = described.pop("class_path")
+            arguments = dict(described.pop("init_args", None) or {})
+            arguments |= described.pop("dict_kwargs", None) or {}
+            if described:
+                raise ConfigError(
+                    f"beside class_path there may be init_args, not {', '.join(described)}"
+                )
+        else:
+            named = described.pop("type", None)
+            arguments = described
+        cls = _find(named, module)
+        given = _call(cls, arguments, defaults or {})
+    if not isinstance(given, kind):
+        hint = "MMEngine's hooks go into custom_hooks" if kind is Callback else None
+        raise ConfigTypeError(
+            f"must be a lightning.pytorch {kind.__name__}, got {given!r}", hint=hint
+        )
+    return given
+
+
+def _find(named: Any, module: Any) -> Any:
+    """Return the class of a short name of Lightning's, a registered name or a dotted path."""
+    if not isinstance(named, str):
+        if named is None:
+            raise ConfigError("there is no type", hint="dict(type='EarlyStopping', ...)")
+        return named
+    if "." not in named:
+        found = getattr(module, named, None) or HOOKS.get(named)
+        if found is None:
+            raise ConfigError(
+                f"{module.__name__} has no {named}, and nothing is registered by that name",
+                choices=nearest(named, module.__all__),
+                hint="a class of your own: type='package.module.Class', or register it in HOOKS",
+            )
+        return found
+    if named.startswith(_OLD_PACKAGE):
+        named = named.replace(_OLD_PACKAGE, "lightning.pytorch.", 1)
+    path, _, name = named.rpartition(".")
+    try:
+        return getattr(import_module(path), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{named} cannot be imported: {error}",
+            choices=nearest(name, getattr(module, "__all__", ())),
+        ) from error
+
+
+def _call(cls: Any, arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    import inspect
+
+    from mm2pl.mmengine.registry.build_functions import refused_arguments
+
+    taken = inspect.signature(cls).parameters
+    arguments = {key: value for key, value in defaults.items() if key in taken} | dict(arguments)
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise refused_arguments(error, cls, arguments) or error from None
+
+
+def _refuse(callback: Callback) -> None:
+    for kind in type(callback).__mro__:
+        if kind.__name__ in REFUSED_CALLBACKS and kind.__module__.startswith("lightning."):
+            reason, hint = REFUSED_CALLBACKS[kind.__name__]
+            name = type(callback).__name__
+            raise ConfigError(f"{name} cannot work here: {reason}", hint=hint)
