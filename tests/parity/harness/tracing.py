@@ -26,6 +26,8 @@ def exact(value: Any) -> Any:
         if value.numel() == 1 and value.is_floating_point():
             return f"tensor {value.item().hex()}"
         data = value.detach().cpu().contiguous()
+        if data.dtype is torch.bfloat16:  # which numpy has not
+            return f"bfloat16 {exact(data.float())}"
         return f"tensor {value.dtype} {tuple(value.shape)} {_digest(data.numpy().tobytes())}"
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {_digest(value.tobytes())}"

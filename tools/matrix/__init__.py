@@ -1,0 +1,1 @@
+"""Parts of ``compat_matrix.py``: rows from the code, proofs from the tests, counts of files."""
