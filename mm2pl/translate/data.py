@@ -11,7 +11,6 @@ from mm2pl.translate.report import Report, Rule, raw_items, whole_number
 
 _TORCH = "torch.utils.data.DataLoader's argument"
 LOADER_RULES = (
-    Rule("_scope_", Status.AS_IS, "the registry scope of this section"),
     Rule("dataset", Status.BY_CLASS, "built by the DATASETS registry"),
     Rule("sampler", Status.AS_IS, "built by the DATA_SAMPLERS registry"),
     Rule("batch_sampler", Status.AS_IS, "built by the DATA_SAMPLERS registry"),
