@@ -6,19 +6,24 @@ import os
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from mm2pl.check.files import PART
 from mm2pl.cli.config_file import read_config
 from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
 from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.config._positions import Positions, shown
 from mm2pl.plan import Note, Status
 from mm2pl.translate import examine
 
+if TYPE_CHECKING:
+    from mm2pl.check.build import Builder
+
 CLEAN, FINDINGS, UNREADABLE, SKIPPED = "clean", "findings", "unreadable", "skipped"
-WRONG = "wrong"  # the status of a problem: the run would not start
+# The statuses of what is no key's: the run would not start, or what it needs is not there.
+WRONG, MISSING = "wrong", "missing"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Finding:
 
     Attributes:
         key_path: Where it stands in the config; empty for the whole file.
-        status: A value of :class:`~mm2pl.plan.Status`, or ``"wrong"``.
+        status: A value of :class:`~mm2pl.plan.Status`, ``"wrong"`` or ``"missing"``.
         text: What it becomes, or what is wrong.
         choices: What was probably meant, best first.
         hint: What to do.
@@ -92,11 +97,17 @@ class Settings:
         command: ``fit``, ``validate`` or ``test``: whose profile counts; None for no profile.
         options: The dotted keys and values of ``--cfg-options``.
         all_keys: Whether to keep the notes that are no findings.
+        no_exec: Whether to read the files without running them.
+        build: Whether to import what the config names, and to build the model.
+        relax_version_gates: Whether a library's check of a version becomes a warning.
     """
 
     command: str | None = "fit"
     options: Mapping[str, Any] = field(default_factory=dict)
     all_keys: bool = False
+    no_exec: bool = False
+    build: bool = False
+    relax_version_gates: bool = False
 
 
 def unreadable(file: str, error: Mm2plError) -> FileReport:
@@ -104,28 +115,40 @@ def unreadable(file: str, error: Mm2plError) -> FileReport:
     return FileReport(file, UNREADABLE, error=_from_error(error, file))
 
 
-def examine_file(file: str, settings: Settings, *, in_folder: bool = False) -> FileReport:
-    """Read a config and say what was found; never raises for what the config does.
+def examine_file(
+    file: str, settings: Settings, *, in_folder: bool = False, builder: Builder | None = None
+) -> FileReport:
+    """Read a config and say what was found; raises nothing that the config does.
 
     Args:
         file: Its path.
         settings: What to look for.
         in_folder: It was found in a folder: without a model it is a part of other configs.
+        builder: Imports what the config names; None for no ``--build``.
+
+    Raises:
+        FreshProcessNeeded: ``builder`` holds another config's modules.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            cfg = read_config(file, settings.options)
+            cfg = read_config(file, settings.options, execute=not settings.no_exec)
         except Mm2plError as error:
             return unreadable(file, error)
         except BaseException as error:
             # What a config may raise besides errors, sys.exit() say, ends no check.
-            return unreadable(file, _ended_by(error, file))
-    said = [str(one.message) for one in caught]
-    report = _examine(file, cfg, settings)
-    report.warnings = list(dict.fromkeys(said))
+            return unreadable(file, _not_read(error, file))
     if in_folder and _is_part(cfg):
         return FileReport(file, SKIPPED, skipped=PART)
+    report = _examine(file, cfg, settings)
+    report.warnings = list(dict.fromkeys(str(one.message) for one in caught))
+    if builder is not None and report.error is None:
+        report.build, found = builder.look_at(cfg)
+        known = {one.key_path for one in report.findings}
+        report.problems += [one for one in found if one.key_path not in known]
+    if report.error is None:
+        report.status = FINDINGS if report.findings else CLEAN
+        _locate(report, settings)
     return report
 
 
@@ -137,14 +160,24 @@ def _examine(file: str, cfg: Config, settings: Settings) -> FileReport:
         return unreadable(file, ConfigError(text, file=file, hint="please report this as a bug"))
     notes = examination.plan.notes
     kept = [note for note in notes if settings.all_keys or note.status.is_finding]
-    report = FileReport(
+    return FileReport(
         file,
-        notes=[_from_note(note) for note in _without_doubles(kept)],
+        notes=[_from_note(note) for note in dict.fromkeys(kept)],
         problems=[_from_error(error, file) for error in examination.problems],
         counts=dict(Counter(note.status.value for note in notes)),
     )
-    report.status = FINDINGS if report.findings else CLEAN
-    return report
+
+
+def _locate(report: FileReport, settings: Settings) -> None:
+    """Say of each finding which file sets its key, and in which line."""
+    positions = Positions(report.file, settings.options)
+
+    def located(one: Finding) -> Finding:
+        at = positions.find(one.key_path) if one.key_path and not one.line else None
+        return one if at is None else replace(one, file=shown(at.file), line=at.line)
+
+    report.notes = [located(one) for one in report.notes]
+    report.problems = [located(one) for one in report.problems]
 
 
 def _is_part(cfg: Config) -> bool:
@@ -152,16 +185,12 @@ def _is_part(cfg: Config) -> bool:
     return cfg.get("model") is None and not nearest("model", map(str, cfg._cfg_dict), 1)
 
 
-def _without_doubles(notes: Sequence[Note]) -> list[Note]:
-    return list(dict.fromkeys(notes))
-
-
 def _from_note(note: Note) -> Finding:
     return Finding(note.key_path, note.status.value, note.text, note.choices)
 
 
 def _is_finding(one: Finding) -> bool:
-    return one.status == WRONG or Status(one.status).is_finding
+    return one.status in (WRONG, MISSING) or Status(one.status).is_finding
 
 
 def _from_error(error: Mm2plError, file: str) -> Finding:
@@ -184,22 +213,15 @@ def _split(where: str | None) -> tuple[str | None, int | None]:
     return (path, int(line)) if path and line.isdecimal() else (where, None)
 
 
-def shown(path: str) -> str:
-    """Return a path as it is shown: from the working directory if it lies below it."""
-    if not os.path.isabs(path):
-        return path
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
-
-
-def _ended_by(error: BaseException, file: str) -> ConfigError:
+def _not_read(error: BaseException, file: str) -> ConfigError:
+    """Return what to say of what no config should raise."""
     ours = os.path.abspath(file)
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
         if os.path.abspath(frame.filename) == ours
     ]
-    call = f"{type(error).__name__}({error})"
-    what = f"sys.exit({error})" if isinstance(error, SystemExit) else call
     where = f"{file}:{lines[-1]}" if lines else file
-    return ConfigError(f"the config ends the program by {what}", file=where)
+    if isinstance(error, SystemExit):
+        return ConfigError(f"the config ends the program by sys.exit({error})", file=where)
+    return ConfigError(f"it cannot be read: {type(error).__name__}: {error}", file=where)

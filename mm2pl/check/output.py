@@ -14,6 +14,7 @@ from mm2pl.check.files import Skipped
 from mm2pl.check.findings import (
     CLEAN,
     FINDINGS,
+    MISSING,
     SKIPPED,
     UNREADABLE,
     WRONG,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _STYLES = {
     WRONG: "bold red",
+    MISSING: "bold red",
     UNREADABLE: "bold red",
     Status.UNSUPPORTED.value: "red",
     Status.UNKNOWN.value: "red",
@@ -38,7 +40,7 @@ _STYLES = {
     Status.ADDED.value: "cyan",
 }
 _NARROWEST = 40  # columns of a terminal that a text needs beside the other cells
-_ORDER = [WRONG, *(status.value for status in Status)]
+_ORDER = [WRONG, MISSING, *(status.value for status in Status)]
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Result:
         total: Counter[str] = Counter()
         for one in self.reports:
             total.update(one.counts)
-            total[WRONG] += sum(problem.status == WRONG for problem in one.problems)
+            total.update(p.status for p in one.problems if p.status in (WRONG, MISSING))
         return {status: total[status] for status in _ORDER if total[status]}
 
 
@@ -97,7 +99,7 @@ def as_json(result: Result) -> str:
             UNREADABLE: result.count(UNREADABLE),
             SKIPPED: len(result.skipped),
             "problems": sum(len(one.problems) for one in reports),
-            "keys": {key: n for key, n in result.statuses.items() if key != WRONG},
+            "keys": {key: n for key, n in result.statuses.items() if key not in (WRONG, MISSING)},
             "exit_status": result.exit_status,
         },
     }
@@ -216,7 +218,17 @@ def _with_hints(error: Finding, file: str | None = None) -> str:
 
 
 def _of_build(report: FileReport) -> list[str]:
-    return [] if report.build is None else list(report.build["lines"])
+    """Return what --build has to say besides its findings."""
+    build = report.build
+    if build is None:
+        return []
+    lines = [f"classes: {build['types']} looked up, {build['missing']} not found"]
+    model = build["model"]
+    if model is not None and model["not_built_because"] is None:
+        lines.append(f"model: {model['name']}, {model['parameters']:,} parameters")
+    elif model is not None:
+        lines.append(f"model: not built because {model['not_built_because']}")
+    return lines
 
 
 def _summary(result: Result) -> str:

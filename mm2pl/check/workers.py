@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from mm2pl.alias import install_as_mmengine
 from mm2pl.check.findings import FileReport, Settings, examine_file, unreadable
 from mm2pl.errors import ConfigError
 
@@ -73,13 +74,16 @@ class Workers:
         return self._threads.map(self._ask, requests)
 
     def _ask(self, request: Request) -> FileReport:
-        worker: _Worker | None = getattr(self._own, "worker", None)
-        if worker is None or worker.has_ended:
-            if self._ended:
-                return FileReport(request.file)
-            worker = self._own.worker = _Worker(self.settings)
-            self._started.append(worker)
-        return worker.ask(request, self.timeout)
+        while not self._ended:
+            worker: _Worker | None = getattr(self._own, "worker", None)
+            if worker is None or worker.has_ended:
+                worker = self._own.worker = _Worker(self.settings)
+                self._started.append(worker)
+            report = worker.ask(request, self.timeout)
+            if report is not None:
+                return report
+            worker.kill()
+        return FileReport(request.file)  # nobody waits for it any more
 
 
 class _Worker:
@@ -95,13 +99,14 @@ class _Worker:
         self.has_ended = False
         self._send(settings)
 
-    def ask(self, request: Request, timeout: float) -> FileReport:
+    def ask(self, request: Request, timeout: float) -> FileReport | None:
+        """Return the report, or None if the file wants a process of its own."""
         overdue = threading.Event()
         timer = threading.Timer(timeout, self._end, [overdue])
         timer.start()
         try:
             self._send(request)
-            report: FileReport = pickle.load(self._replies)
+            report: FileReport | None = pickle.load(self._replies)
         except (EOFError, OSError, pickle.UnpicklingError):
             self.kill()
             status = self.process.wait()
@@ -150,22 +155,32 @@ def serve() -> None:
     """Look at files as asked, until the other side goes away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
     requests, replies = _take_channels()
-    prepare()
     settings: Settings = pickle.load(requests)
+    look_at = _prepared(settings)
     for request in _received(requests):
-        report = examine_file(request.file, settings, in_folder=request.in_folder)
-        pickle.dump(report, replies)
+        pickle.dump(look_at(request), replies)
         replies.flush()
     os._exit(0)  # a thread that a config has started holds up nothing
 
 
-def prepare() -> None:
+def _prepared(settings: Settings) -> Callable[[Request], FileReport | None]:
     """Let configs find what they find in a run: ``mmengine``, and the working directory."""
-    from mm2pl.alias import install_as_mmengine
-
     install_as_mmengine()
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
+    if not settings.build:
+        return lambda one: examine_file(one.file, settings, in_folder=one.in_folder)
+    from mm2pl.check.build import Builder, FreshProcessNeeded
+
+    builder = Builder(relax_version_gates=settings.relax_version_gates)
+
+    def look_at(one: Request) -> FileReport | None:
+        try:
+            return examine_file(one.file, settings, in_folder=one.in_folder, builder=builder)
+        except FreshProcessNeeded:
+            return None
+
+    return look_at
 
 
 def _take_channels() -> tuple[Any, Any]:

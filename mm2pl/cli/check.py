@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from mm2pl import version_gates
 from mm2pl.cli.config_file import add_cfg_options
 from mm2pl.cli.output import print_last
 
@@ -43,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-profile", action="store_true", help="leave out what the library's script adds")
     add(
+        "--no-exec",
+        action="store_true",
+        help="read Python configs without running them; what would have to run is refused by line",
+    )
+    add(
+        "--build",
+        action="store_true",
+        help="import the libraries and custom_imports, look up every class by its `type`, and build"
+        " the model without memory for its weights; nothing is downloaded",
+    )
+    version_gates.add_option(parser)
+    add(
         "--jobs",
         type=_positive,
         metavar="N",
@@ -52,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="how long one config may take (default: 60)",
+        help="how long one config may take (default: 60, with --build 600)",
     )
 
 
@@ -73,14 +86,19 @@ def run(args: argparse.Namespace) -> int:
         command=None if args.no_profile else args.run_command,
         options=args.cfg_options or {},
         all_keys=args.all,
+        no_exec=args.no_exec,
+        build=args.build,
+        relax_version_gates=args.relax_version_gates,
     )
     chosen = choose(args.configs)
     requests = [Request(file, file in chosen.in_folders) for file in chosen.files]
     jobs = args.jobs or default_jobs(len(requests))
-    with Workers(settings, jobs, args.timeout or 60) as workers:
+    with Workers(settings, jobs, args.timeout or (600 if args.build else 60)) as workers:
         reports = list(workers.examine(requests))
     reports += [unreadable(error.file or "", error) for error in chosen.wrong]
     result = output.Result(settings, reports, chosen.skipped)
+    if args.relax_version_gates and not args.build:
+        args.parser.error("--relax-version-gates goes with --build: else no library is imported")
     if args.json:
         print_last(output.as_json(result))
     else:
