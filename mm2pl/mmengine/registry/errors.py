@@ -25,6 +25,7 @@ class ModuleMissingError(ImportFailedError, ModuleNotFoundError):
 
 _MISSING = {
     "mmengine": "call mm2pl.install_as_mmengine() before what imports mmengine",
+    "mmcv": "pip install mmcv-lite; for compiled operators, an mmcv built for the installed torch",
     "mmcv._ext": NO_OPERATORS,
     "cv2": "pip install opencv-python-headless",
 }
