@@ -21,6 +21,7 @@ from mm2pl.translate.spelling import distance, misspelt
 
 FILE = Path(__file__).with_name("classes.json")
 _CONFIGS_OWN = "mmengine"
+_ITS_CLASS = "an argument of its class"
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def read_typed(
     given = dict(raw_items(section))
     kind = given.get("type", default)
     if kind is None:
-        found = Found(None, Status.BY_CLASS, "an argument of its class")
+        found = Found(None, Status.BY_CLASS, _ITS_CLASS)
     else:
         found = find(kind, registry, given.get("_scope_", report.scope))
     rows = {rule.key: rule for rule in rules}
@@ -258,11 +259,15 @@ def _read_argument(
     report: Report,
 ) -> None:
     if known is None:
-        report.note(where, Status.BY_CLASS, "an argument of its class")
+        meant = misspelt(key, rows)
+        status = Status.UNKNOWN if meant else Status.BY_CLASS
+        text = "its class decides, and it looks like another name" if meant else _ITS_CLASS
+        report.note(where, status, text, meant)
     elif key in known.arguments:
         report.note(where, Status.AS_IS, f"{known.name}'s argument")
     elif known.open and handed is None:
-        report.note(where, Status.BY_CLASS, f"{known.name} hands it on")
+        text = f"{known.name}'s argument" if known.reason else f"{known.name} hands it on"
+        report.note(where, Status.BY_CLASS, text)
     elif known.open and handed is not None and key in handed.arguments:
         report.note(where, Status.AS_IS, f"{handed.name}'s argument, by {known.name}")
     else:

@@ -94,12 +94,18 @@ def _read_hook(path: str, hook: Any, report: Report, *, noted: bool = False) -> 
         kind = DEFAULT_HOOKS.get(name, {}).get("type", "...")
         report.problem("a hook needs a 'type'", path, f"add type={kind!r}")
     _check_priority(given.get("priority"), f"{path}.priority", report)
-    read_typed(hook, "HOOKS", path, report, rules=(_PRIORITY,), handed=_average(given))
+    handed = None
+    if "ema_type" in given or type_name(given.get("type")) == "EMAHook":
+        handed = _average(given, path, report)
+    read_typed(hook, "HOOKS", path, report, rules=(_PRIORITY,), handed=handed)
 
 
-def _average(hook: Mapping[str, Any]) -> KnownClass | None:
+def _average(hook: Mapping[str, Any], path: str, report: Report) -> KnownClass | None:
     """Return the class that EMAHook hands its further arguments to."""
-    return find(hook.get("ema_type", EMA), "MODELS").known
+    found = find(hook.get("ema_type", EMA), "MODELS", hook.get("_scope_", report.scope))
+    if found.status is Status.UNKNOWN:
+        report.note(f"{path}.ema_type", Status.UNKNOWN, found.text, found.choices)
+    return found.known
 
 
 def _check_priority(priority: Any, path: str, report: Report) -> None:

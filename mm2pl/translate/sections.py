@@ -101,8 +101,9 @@ def read_sections(cfg: Mapping[str, Any], report: Report) -> None:
 
 
 def _at(cfg: Mapping[str, Any], path: str) -> Any:
-    section: Any = cfg
-    for key in path.split("."):
+    first, *rest = path.split(".")
+    section = cfg.get(first)  # a Config is no Mapping
+    for key in rest:
         section = section.get(key) if isinstance(section, Mapping) else None
     return section
 

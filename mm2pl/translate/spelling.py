@@ -41,13 +41,14 @@ def _is_misspelt(name: str, known: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|_", name)]
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|_", name)
+    return ["cfg" if word == "config" else word.lower() for word in words]
 
 
 def _is_form(word: str, other: str) -> bool:
     """Whether two words are forms of one, as ``Train`` and ``Training``."""
     short, long = sorted((word, other), key=len)
-    return short == long or (len(short) >= 4 and long.startswith(short))
+    return short == long or (len(short) >= 3 and long.startswith(short))
 
 
 def distance(a: str, b: str, most: int = 99) -> int:

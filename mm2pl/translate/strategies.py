@@ -69,8 +69,12 @@ def check_wrapper(cfg: Mapping[str, Any], report: Report) -> None:
     if isinstance(strategy, Mapping):
         places["strategy.model_wrapper"] = strategy.get("model_wrapper")
     for path, wrapper in places.items():
-        if isinstance(wrapper, Mapping) and type_name(wrapper.get("type")) == SHARDING:
+        if isinstance(wrapper, Mapping) and type_name(_raw_type(wrapper)) == SHARDING:
             report.unsupported(SHARDING, f"{path}.type", *REFUSED["FSDPStrategy"])
+
+
+def _raw_type(section: Mapping[str, Any]) -> Any:
+    return dict(raw_items(section)).get("type")
 
 
 SHARDING = "MMFullyShardedDataParallel"
