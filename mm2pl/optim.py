@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from mm2pl import layer_decay  # noqa: F401  registers its constructor
 from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.optim import (
     OptimWrapper,
@@ -19,6 +20,7 @@ from mm2pl.mmengine.optim import (
 )
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.torch_schedulers import TorchSchedule, torch_schedule
 
 Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
@@ -98,15 +100,16 @@ def _schedulers_of_one(
         if ends in defaults:
             cfg.setdefault("end", defaults[ends])
         with at_key(path):
-            built.append(
-                PARAM_SCHEDULERS.build(
-                    cfg,
-                    default_args={
-                        "optimizer": wrapper,
-                        "epoch_length": defaults["epoch_length"],
-                    },
-                )
-            )
+            built.append(_scheduler(cfg, wrapper, defaults["epoch_length"]))
+    return built
+
+
+def _scheduler(cfg: dict[str, Any], wrapper: OptimWrapper, epoch_length: int) -> _ParamScheduler:
+    kind = torch_schedule(cfg.get("type"))
+    if kind is not None:
+        return TorchSchedule(wrapper, kind, **{key: cfg[key] for key in cfg if key != "type"})
+    arguments = {"optimizer": wrapper, "epoch_length": epoch_length}
+    built: _ParamScheduler = PARAM_SCHEDULERS.build(cfg, default_args=arguments)
     return built
 
 
