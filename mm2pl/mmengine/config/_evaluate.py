@@ -59,6 +59,7 @@ _WHAT: dict[type[ast.AST], str] = {
     ast.Compare: "a comparison",
     ast.BoolOp: "`and` or `or`",
     ast.NamedExpr: "an assignment within an expression",
+    ast.Slice: "a slice to assign to",
     ast.Starred: "an unpacking (*)",
 }
 _RAISED = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
@@ -335,7 +336,7 @@ class Expressions(ast.NodeVisitor):
         if not _may_be_data(called.value):
             return self._refuse(node, _call(called))
         receiver = self.visit(called.value)
-        if is_unknown(receiver):
+        if is_unknown(receiver) and any(called.attr in names for names in _METHODS.values()):
             return unknown()
         if called.attr not in _METHODS.get(type(receiver), ()):
             return self._refuse(node, _call(called))

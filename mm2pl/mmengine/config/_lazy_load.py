@@ -20,6 +20,7 @@ from mm2pl.mmengine.config._errors import (
     running,
 )
 from mm2pl.mmengine.config._load import Reader, absolute, read
+from mm2pl.mmengine.config._marks import marked
 from mm2pl.mmengine.config._merge import tree
 from mm2pl.mmengine.config.lazy import LazyObject
 from mm2pl.mmengine.config.utils import package_folder
@@ -107,6 +108,8 @@ def _taken(base: BaseImport, values: ConfigDict, filename: str) -> Iterator[tupl
             yield from dict.items(values)
         elif name in values:
             yield alias, dict.__getitem__(values, name)
+            if marked(name) in values:
+                yield marked(alias), dict.__getitem__(values, marked(name))
         else:
             raise ConfigKeyError(
                 f"the base config {base.module} has no {name!r}",

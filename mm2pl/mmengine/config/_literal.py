@@ -41,7 +41,8 @@ class NotLiteralError(ConfigError):
     """
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
-        self.refusals = tuple(refusals)
+        files = list(dict.fromkeys(one.file for one in refusals))
+        self.refusals = tuple(sorted(refusals, key=lambda one: (files.index(one.file), one.line)))
         places = "".join(f"\n  {at(one.file, one.line)}: {one.what}" for one in self.refusals)
         super().__init__(
             "this config has more in it than literals, dict(...) and _base_, and cannot be read"
