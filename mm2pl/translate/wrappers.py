@@ -25,7 +25,7 @@ AMP_RULES = (
     Rule("use_fsdp", Status.AS_IS, "the scaler is torch's ShardedGradScaler; no more than that"),
 )
 _AMP = "AmpOptimWrapper"
-_DTYPES = ("float16", "bfloat16", "float32", "float64")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Kind of clipping -> torch's function, its arguments, and the one it cannot do without.
 CLIPPING = {
     "norm": ("clip_grad_norm_", ("max_norm", "norm_type", "error_if_nonfinite", "foreach")),
@@ -63,7 +63,7 @@ def read_foreign(given: Mapping[str, Any], path: str, report: Report) -> None:
     """Read a wrapper, or several by name, whose constructor is a library's and decides the rest."""
     section = dict(raw_items(given))
     kind = find(section.get("type", "OptimWrapper"), "OPTIM_WRAPPERS", report.scope).known
-    rules = tuple(rule for rule in RULES if rule.key != "paramwise_cfg")
+    rules = tuple(rule for rule in RULES if rule.key not in ("constructor", "paramwise_cfg"))
     arguments = {rule.key for rule in (*rules, *AMP_RULES)} | {"type", "_scope_"}
     arguments |= set(kind.arguments if kind else ())
     own = {key: value for key, value in section.items() if key in arguments}
@@ -109,9 +109,9 @@ def _read_arguments(
 
 def _check_amp(given: Mapping[str, Any], path: str, report: Report) -> None:
     dtype, scale = given.get("dtype"), given.get("loss_scale", "dynamic")
-    if isinstance(dtype, str) and dtype not in _DTYPES:
-        message = f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}"
-        report.later(message, f"{path}.dtype", choices=nearest(dtype, _DTYPES))
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        message = f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}"
+        report.later(message, f"{path}.dtype", choices=nearest(dtype, DTYPES))
     if isinstance(scale, str) and scale != "dynamic":
         message = f"loss_scale must be a number, a dict or 'dynamic', got {scale!r}"
         report.later(message, f"{path}.loss_scale", choices=("dynamic",))
