@@ -36,7 +36,7 @@ assert _strategy.__all__  # imported for what it registers
 
 def generate() -> dict[str, Any]:
     """Return the table: for each registry, its classes by name."""
-    table: dict[str, Any] = {"torch": _torch_version()}
+    table: dict[str, Any] = {"torch": torch_version()}
     for name, root in sorted(vars(registry).items()):
         if isinstance(root, registry.Registry) and name not in _INSIDE:
             root.import_from_location()
@@ -67,7 +67,8 @@ def describe(kind: Any) -> dict[str, Any]:
     return row | ({"open": True} if is_open and kind.__name__ not in _CLOSED else {})
 
 
-def _torch_version() -> str:
+def torch_version() -> str:
+    """Return the version of torch that is installed, without its last number."""
     return ".".join(torch.__version__.split(".")[:2])
 
 

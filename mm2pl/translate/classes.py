@@ -74,10 +74,13 @@ class Found(NamedTuple):
 
 # Scope -> registry -> the names under which a library has a class of its own beside MMEngine's, so
 # that its arguments are not MMEngine's. A test finds those of the first five anew.
+_LAYER_DECAY = {"OPTIM_WRAPPER_CONSTRUCTORS": ("LearningRateDecayOptimizerConstructor",)}
 OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
-    "mmpretrain": {"HOOKS": ("EMAHook",)},
-    "mmdet": {"DATASETS": ("ConcatDataset",)},
+    "mmaction": _LAYER_DECAY,
+    "mmdet": {"DATASETS": ("ConcatDataset",), **_LAYER_DECAY},
     "mmpose": {"PARAM_SCHEDULERS": ("ConstantLR",)},
+    "mmpretrain": {"HOOKS": ("EMAHook",)},
+    "mmseg": _LAYER_DECAY,
     # Read in their sources: mmagic 1.2.0, mmocr 1.0.1.
     "mmagic": {
         "HOOKS": ("IterTimerHook",),
