@@ -65,8 +65,8 @@ def length_of(loop: Mapping[str, Any] | None) -> Length | None:
 def with_type(loop: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a ``train_cfg`` with the type that ``by_epoch`` stands for."""
     loop = dict(raw_items(loop))
-    by_epoch = loop.pop("by_epoch", True)
-    loop.setdefault("type", EPOCH_LOOP if by_epoch else ITER_LOOP)
+    if "type" not in loop:
+        loop["type"] = EPOCH_LOOP if loop.pop("by_epoch", True) else ITER_LOOP
     return loop
 
 
@@ -92,7 +92,8 @@ def plan_train(cfg: Mapping[str, Any], report: Report) -> TrainPlan | None:
 
 def _read_train_loop(given: Any, name: str, report: Report) -> None:
     if "type" in given and "by_epoch" in given:
-        report.problem("only one of 'type' and 'by_epoch' may be given", "train_cfg")
+        # Raised by the loop's builder: MMEngine tests such a config, and some of mmdet's are.
+        report.later("only one of 'type' and 'by_epoch' may be given", "train_cfg")
     key = LENGTHS[name][0] if name in LENGTHS else None
     rows = tuple(LENGTH_RULES[one] for one in ([key] if key else LENGTH_RULES))
     known = read_typed(

@@ -254,6 +254,13 @@ def test_what_is_raised_only_in_training_is_not_raised_by_translate() -> None:
     assert examination.deferred == examination.problems != ()
 
 
+def test_a_config_with_two_types_of_loop_can_be_tested_but_not_trained() -> None:
+    examination = examined({**EPOCHS, "by_epoch": True})
+    (problem,) = examination.problems
+    assert "only one of" in problem.message
+    assert examination.deferred == examination.problems
+
+
 def test_the_loop_for_the_other_unit_is_named() -> None:
     (problem,) = examined({**EPOCHS, "max_iters": 4}).problems
     assert problem.key_path == "train_cfg.max_iters"
