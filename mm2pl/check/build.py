@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -67,22 +70,17 @@ class Builder:
         if self._imported not in (None, modules):
             raise FreshProcessNeeded
         self._imported = modules
-        from mm2pl.mmengine.logging import MMLogger
-        from mm2pl.mmengine.registry import DefaultScope
-
-        MMLogger.get_instance("mm2pl-check", log_level="ERROR")
         look = _Look(cfg)
-        look.import_modules()
-        scope = cfg.get("default_scope", "mmengine")
-        with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) else None):
-            look.at_types()
-            look.at_model()
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # what libraries have to say is said again by the run
+            look.at_all()
         return look.built, list(look.found.values())
 
 
 def _stay_offline(event: str, args: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.getaddrinfo"):
-        raise OfflineError(f"mm2pl check downloads nothing, and {args[-1]!r} was asked for")
+        address = args[1] if event == "socket.connect" else args[0]
+        raise OfflineError(f"mm2pl check downloads nothing, and {address!r} was asked for")
 
 
 class _Look:
@@ -100,6 +98,19 @@ class _Look:
         self._causes: dict[str, str] = {}  # why something is not imported -> where that is told
         self._not_looked_up: dict[str, list[str]] = {}  # the same -> the names it would have
         self._doubtful: list[Finding] = []
+
+    def at_all(self) -> None:
+        """Look at imports, classes and the model, in the order of a run."""
+        from mm2pl.mmengine.logging import MMLogger
+        from mm2pl.mmengine.registry import DefaultScope
+
+        if not MMLogger.check_instance_created("mm2pl-check"):
+            MMLogger.get_instance("mm2pl-check", log_level="ERROR")
+        self.import_modules()
+        scope = self.cfg.get("default_scope", "mmengine")
+        with DefaultScope.overwrite_default_scope(scope if isinstance(scope, str) else None):
+            self.at_types()
+            self.at_model()
 
     # ------------------------------------------------------------------------- imports
 
