@@ -51,8 +51,8 @@ def _words(kind: str, length: Length = EPOCHS, **arguments: Any) -> str:
             {"T_max": 3, "eta_min_ratio": 0.1},
         ),
         (
-            "lr falls along a cosine to 0 over epochs 0-5; then stays; counted in epochs, stepped at"
-            " each iteration",
+            "lr falls along a cosine to 0 over epochs 0-5; then stays; counted in epochs,"
+            " stepped at each iteration",
             "CosineAnnealingLR",
             {"end": 5, "convert_to_iter_based": True},
         ),
