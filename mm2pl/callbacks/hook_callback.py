@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mm2pl.runner import Runner
 
 
+_STOPPED = "Training ends here: a Lightning callback asked for it (trainer.should_stop)"
+
+
 class HookCallback(pl.Callback):
     """The one callback that stands for all hooks of a run.
 
@@ -147,6 +150,7 @@ class HookCallback(pl.Callback):
         if self.driver is Driver.ITSELF:
             return
         if self._in_epoch:
+            self._runner.logger.info(_STOPPED)
             self._end_epoch(early=True)
             self._loop.stop_training = True
             self._decide_what_follows(trainer)
@@ -185,6 +189,8 @@ class HookCallback(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.driver is not Driver.ITSELF:
+            if trainer.should_stop and not (self._loop.stop_training or self._loop.finished):
+                self._runner.logger.info(_STOPPED)
             self._loop._end()
             self._runner.call_hook("after_train")
             self.trained = self._runner.model

@@ -91,8 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name == "run":
         return _run_script(arguments[1:])
     parser = make_parser(name)
+    split = getattr(COMMANDS[name].load(), "split", None)
+    rest, trainer_options = split(arguments[1:]) if split else (arguments[1:], [])
     try:
-        args = parser.parse(arguments[1:])
+        args = parser.parse(rest)
+        args.trainer_options, args.command_line = trainer_options, arguments
     except Mm2plError as error:  # from a value of --cfg-options
         parser.error(str(error))
     try:

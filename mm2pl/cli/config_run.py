@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm2pl import install_as_mmengine, profiles, version_gates
-from mm2pl.cli import habits, remarks
-from mm2pl.cli.config_file import read_config
+from mm2pl.cli import habits, remarks, trainer_options
+from mm2pl.cli.config_file import positions_of, read_config
 from mm2pl.cli.output import print_last, say, table
 from mm2pl.cli.run_options import add_arguments
+from mm2pl.cli.trainer_options import split
 from mm2pl.errors import ConfigError, ConfigFileNotFoundError
 from mm2pl.failures import USAGE, describe, exit_status
 
@@ -23,26 +24,26 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
     from mm2pl.runner import Runner
 
-__all__ = ["ConfigRun", "add_arguments", "report", "run"]
+__all__ = ["ConfigRun", "add_arguments", "report", "run", "split"]
 
 OK, INTERRUPTED = 0, 130
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a config."""
+    trainer_options.take_ckpt_path(args)
     if args.checkpoint and args.load_from:
         args.parser.error("CHECKPOINT and --load-from mean the same: give one of them")
     if args.resume not in (None, "auto") and (args.checkpoint or args.load_from):
         args.parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
     one = ConfigRun(args)
     try:
-        one.go()
+        return one.go()
     except KeyboardInterrupt:
         say(one.where_interrupted())
         return INTERRUPTED
     except Exception as error:
         return report(error, one)
-    return OK
 
 
 class ConfigRun:
@@ -59,8 +60,8 @@ class ConfigRun:
         self.args = args
         self.runner: Runner | None = None
 
-    def go(self) -> None:
-        """Read the config, build, run, and print the outcome."""
+    def go(self) -> int:
+        """Read the config, build, run, print the outcome, and return the exit status."""
         args = self.args
         install_as_mmengine()
         if args.relax_version_gates:
@@ -73,10 +74,17 @@ class ConfigRun:
         # Twice. First before torch is imported: a wrong config is an error at once. Then with the
         # user's own modules: in MMEngine too they register after everything that is built in.
         cfg, after = load(args, import_custom_modules=False)
+        if args.print_config:
+            print_last(trainer_options.effective(cfg).pretty_text.rstrip())
+            return OK
+        launched = trainer_options.launch(cfg, args)
+        if launched is not None:
+            return launched
         import mm2pl.runner  # noqa: F401
 
         if cfg.get("custom_imports"):
             cfg, after = load(args)
+            trainer_options.launch(cfg, args)  # in a process that was launched: joins the others
         _resolve_resume(args, cfg)
         cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
@@ -96,6 +104,7 @@ class ConfigRun:
             if after.metrics_file:
                 _write(metrics, after.metrics_file)
             print_last(_summary(runner, metrics, after.metrics_file))
+        return OK
 
     def where_interrupted(self) -> str:
         """Return how far the run had come, and how to go on."""
@@ -123,6 +132,7 @@ def load(
     """
     cfg = read_config(args.config, args.cfg_options, import_custom_modules=import_custom_modules)
     after = habits.apply(cfg, args)
+    trainer_options.merge(cfg, args)
     _check_weights(cfg, args.config)
     return cfg, after
 
@@ -188,6 +198,8 @@ def _write(metrics: dict[str, Any], path: str) -> None:
 def _summary(runner: Runner, metrics: dict[str, Any], file: str | None) -> str:
     """Return the closing lines: metrics, and where checkpoints and logs lie."""
     lines = [table("metrics", metrics) if metrics else "metrics: none"]
+    if "fast_dev_run" in runner.plan.runtime.trainer:
+        return "\n".join([*lines, "fast_dev_run: all stages work; nothing was kept"])
     if file:
         lines.append(f"written to: {file}")
     checkpoints = sorted(Path(runner.work_dir).glob("*.pth"), key=lambda path: path.stat().st_mtime)
@@ -203,7 +215,7 @@ def report(error: Exception, run: ConfigRun) -> int:
     sys.stdout.flush()
     if run.args.traceback:
         traceback.print_exception(error)
-    say(f"error: {describe(error, run.args.config)}")
+    say(f"error: {describe(error, run.args.config, positions_of(run.args))}")
     if not run.args.traceback:
         kept = f"the traceback is in {log}; " if log else ""
         print(f"  ({kept}--traceback shows where it comes from)", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NamedTuple
 
 from mm2pl import version_gates
+from mm2pl.cli import trainer_options
 from mm2pl.cli.config_file import add_cfg_options
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
@@ -19,6 +20,8 @@ _EXAMPLES = {
   mm2pl fit config.py --amp --auto-scale-lr
   mm2pl fit config.py --load-from pretrained.pth
   mm2pl fit config.py --resume
+  mm2pl fit config.py --trainer.fast_dev_run true
+  mm2pl fit config.py --trainer.devices 2 --trainer.max_epochs 3
   torchrun --nproc_per_node=2 -m mm2pl fit config.py --launcher pytorch
 """,
     "validate": """examples:
@@ -153,6 +156,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     version_gates.add_option(run)
     habits = parser.add_argument_group("OpenMMLab", "as in the tools/train.py and test.py")
     _add(habits, _OPENMMLAB, command)
+    lightning = parser.add_argument_group("Lightning", "as in LightningCLI; docs/trainer.md")
+    trainer_options.add_arguments(lightning)
 
 
 def _add(group: argparse._ArgumentGroup, rows: tuple[Option, ...], command: str) -> None:

@@ -1,0 +1,281 @@
+"""``--trainer.*``: arguments of Lightning's Trainer on the command line, read by jsonargparse.
+
+The config stays outside jsonargparse: what is given here goes into its ``trainer`` section, which
+:mod:`mm2pl.translate.trainer_args` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from mm2pl.errors import ConfigError, Mm2plError, nearest
+from mm2pl.translate.trainer_args import TRAINER_RULES
+
+if TYPE_CHECKING:
+    import jsonargparse
+
+    from mm2pl.mmengine.config import Config
+
+PREFIX = "--trainer"
+_HELP = "help"
+_STOPPED = 128
+_RULES = {rule.key: rule for rule in TRAINER_RULES}
+
+
+def add_arguments(parser: Any) -> None:
+    """Add Lightning's options to a group, for the help; ``--trainer.*`` are taken out before.
+
+    Args:
+        parser: A parser or group of argparse.
+    """
+    add = parser.add_argument
+    add(
+        f"{PREFIX}.ARG",
+        dest=argparse.SUPPRESS,
+        metavar="VALUE",
+        help="an argument of Lightning's Trainer, as in trainer=dict(ARG=VALUE): max_epochs,"
+        " fast_dev_run, limit_train_batches, devices, precision, callbacks+=CLASS ...",
+    )
+    add(f"{PREFIX}.help", action="store_true", help="list them all, with their types")
+    add("--print_config", action="store_true", help="print the config as it would run, and exit")
+    add(
+        "--ckpt_path",
+        metavar="FILE",
+        help="the same as --resume FILE; last: the newest checkpoint of the work dir",
+    )
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without ``--trainer.*``, and those; a switch without a value is on.
+
+    Raises:
+        SystemExit: ``--trainer.help`` or ``--trainer.callbacks.help CLASS`` printed its help.
+    """
+    rest: list[str] = []
+    taken: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        one = waiting.pop(0)
+        if not one.startswith(f"{PREFIX}."):
+            rest.append(one)
+            continue
+        if "=" not in one and one != f"{PREFIX}.{_HELP}":
+            has_value = bool(waiting) and not waiting[0].startswith("--")
+            one = f"{one}={waiting.pop(0) if has_value else 'true'}"
+        taken.append(one)
+    if f"{PREFIX}.{_HELP}" in taken:
+        make_parser().print_help()
+        raise SystemExit(0)
+    for one in taken:
+        if one.partition("=")[0].endswith(f".{_HELP}"):
+            parse([one])
+    return rest, taken
+
+
+def take_ckpt_path(args: argparse.Namespace) -> None:
+    """Let ``--ckpt_path`` mean what ``--resume`` does."""
+    if args.ckpt_path is None:
+        return
+    if args.resume is not None:
+        args.parser.error("--ckpt_path and --resume mean the same: give one of them")
+    if args.ckpt_path in ("best", "hpc", "registry"):
+        args.parser.error(
+            f"--ckpt_path {args.ckpt_path}: name the file, for example work_dirs/NAME/best_....pth"
+        )
+    args.resume = "auto" if args.ckpt_path == "last" else args.ckpt_path
+
+
+def merge(cfg: Config, args: argparse.Namespace) -> None:
+    """Put ``--trainer.*`` into the config's ``trainer`` section, where they win.
+
+    Args:
+        cfg: The config, which is changed.
+        args: With ``trainer_options``, those that :func:`split` took out.
+
+    Raises:
+        ConfigError: An argument is unknown, or its value has the wrong type.
+    """
+    options = args.trainer_options
+    if not options:
+        return
+    if not hasattr(args, "trainer_given"):
+        args.trainer_given = parse(options)  # once: a config may be read twice
+    section = dict(cfg.get("trainer") or {})
+    for key, value in args.trainer_given.items():
+        adds = any(one.startswith(f"{PREFIX}.{key}+") for one in options)
+        before = section.get(key) if adds else None
+        if before is not None and not isinstance(before, bool):
+            before = list(before) if isinstance(before, (list, tuple)) else [before]
+            value = [*before, *(value if isinstance(value, list) else [value])]
+        section[key] = value
+    cfg["trainer"] = section
+
+
+def parse(options: Sequence[str]) -> dict[str, Any]:
+    """Return the Trainer's arguments that the options give, by name.
+
+    Raises:
+        ConfigError: An argument is unknown, or its value has the wrong type.
+        SystemExit: ``--trainer.callbacks.help=CLASS`` printed its help.
+    """
+    for one in options:
+        name = re.split(r"[.=+]", one.removeprefix(f"{PREFIX}."), maxsplit=1)[0]
+        if name not in _RULES:
+            raise ConfigError(
+                f"lightning.pytorch.Trainer has no argument {name!r}",
+                key_path=f"trainer.{name}",
+                choices=nearest(name, _RULES),
+                hint=f"{PREFIX}.{_HELP} lists them",
+            )
+    try:
+        parsed = make_parser().parse_args(list(options), defaults=False)
+    except argparse.ArgumentError as error:
+        raise _wrong(str(error)) from None
+    given = parsed.as_dict().get("trainer", {})
+    return {key: _read(value) for key, value in given.items()}
+
+
+def make_parser() -> jsonargparse.ArgumentParser:
+    """Return jsonargparse's parser of the Trainer's arguments."""
+    import lightning.pytorch as pl
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog="mm2pl fit",
+        usage="mm2pl fit CONFIG [--trainer.ARG VALUE ...]",
+        exit_on_error=False,
+        add_help=False,
+    )
+    parser.add_class_arguments(pl.Trainer, "trainer", fail_untyped=False, instantiate=False)
+    for action in parser._actions:
+        rule = _RULES.get(action.dest.removeprefix("trainer."))
+        if action.dest == "trainer":
+            action.help = argparse.SUPPRESS  # a file of its own: ours is the config
+        if rule is not None and action.help:
+            text = f"{action.help} Here: {rule.status.value}: {rule.text}."
+            action.help = text.replace("%", "%%")
+    return parser
+
+
+def _read(value: Any) -> Any:
+    """Return a value as a config holds it."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        return int(value)  # of a type that allows both, such as devices
+    return value
+
+
+_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Subclass types", "- a ")
+
+
+def _wrong(text: str) -> ConfigError:
+    """Return jsonargparse's error as one of ours: where, what was expected, and the value."""
+    where = re.search(r'"(trainer\.[\w.]+)"', text)
+    value = re.search(r"Given value: (.*)", text)
+    lines = [line.strip().removeprefix("- ") for line in text.splitlines()[1:]]
+    told: list[str] = []
+    skip = False
+    for raw, line in zip(text.splitlines()[1:], lines, strict=True):
+        if "'lightning.Callback'" in line:  # the same once more for the base class
+            skip = True
+        elif raw.strip().startswith("- Problem"):
+            skip = False
+        noise = raw.strip().startswith(_NOISE) or "NoneType" in line or line.endswith("Callback")
+        if not noise and not skip and line not in told:
+            told.append(line)
+    told = [re.sub(r"<class '([\w.]+)'>|typing\.", r"\1", line) for line in told]
+    message = "; ".join(told).replace(":;", ":")
+    if value and "NestedArg" not in value.group(1) and "Namespace" not in value.group(1):
+        message += f", got {value.group(1)!r}"
+    key = where.group(1) if where else "trainer"
+    name = key.removeprefix("trainer.").split(".")[0]
+    hint = f"{PREFIX}.{_HELP} shows its type"
+    if "class_path" in message:
+        hint = f"{PREFIX}.{name}.{_HELP} CLASS lists the arguments of a class"
+    return ConfigError(message or text, key_path=key, hint=hint)
+
+
+# --------------------------------------------------------------------------- several processes
+
+
+def launch(cfg: Config, args: argparse.Namespace) -> int | None:
+    """Start the processes that ``trainer.devices`` asks for, and wait for them.
+
+    Each runs the same command; in these, the launcher is set and nothing is started.
+
+    Args:
+        cfg: The config, with the options merged.
+        args: The parsed arguments, with ``command_line``, the command as it was given.
+
+    Returns:
+        The exit status of the first process that failed, 0 if none did; None if this process is to
+        run by itself.
+    """
+    import os
+
+    wanted = (cfg.get("trainer") or {}).get("devices")
+    if wanted in (None, "auto", 1, "1") or cfg.get("launcher") not in (None, "none"):
+        return None
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _join(cfg)
+        return None
+    from mm2pl.translate import translate
+
+    translate(cast("Any", cfg))  # what is wrong is said once, not by each process
+    count = int(wanted)
+    if count == -1:
+        import torch
+
+        count = torch.cuda.device_count()
+    return _start(count, args.command_line) if count > 1 else None
+
+
+def _join(cfg: Config) -> None:
+    """Let this process, which torch's launcher has started, join the others."""
+    import torch
+
+    cfg["launcher"] = "pytorch"
+    env = cfg.get("env_cfg") or {}
+    backend = (env.get("dist_cfg") or {}).get("backend", "nccl")
+    if backend == "nccl" and not torch.cuda.is_available():
+        cfg["env_cfg"] = {**env, "dist_cfg": {**(env.get("dist_cfg") or {}), "backend": "gloo"}}
+
+
+def _start(count: int, command_line: Sequence[str]) -> int:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
+    own = ["--standalone", f"--nproc_per_node={count}", "-m", "mm2pl", *command_line]
+    try:
+        run(parse_args(own))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        status = error.get_first_failure()[1].exitcode
+        return status if status > 0 else _STOPPED - status
+    except SignalException as stop:
+        return _STOPPED + int(stop.sigval)
+    except KeyboardInterrupt:
+        return _STOPPED + int(signal.SIGINT)
+    return 0
+
+
+def effective(cfg: Config) -> Config:
+    """Return the config with what the ``trainer`` section changes in it.
+
+    Raises:
+        ConfigError: Something in the section is wrong.
+    """
+    from mm2pl.translate import examine
+    from mm2pl.translate.report import raise_problems
+
+    found = examine(cast("Any", cfg))
+    raise_problems([one for one in found.problems if _is_trainers(one)])
+    changed: Config = found.plan.config
+    return changed
+
+
+def _is_trainers(error: Mm2plError) -> bool:
+    return (error.key_path or "").split(".")[0] == "trainer"
