@@ -38,7 +38,7 @@ _PRIORITY = Rule("priority", Status.AS_IS, "its place among the hooks")
 
 def with_defaults(given: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
     """List the default hooks with their names as a config changes them; None leaves one out."""
-    hooks: dict[str, Any] = DEFAULT_HOOKS | dict(given or {})
+    hooks: dict[str, Any] = {**DEFAULT_HOOKS, **(given if isinstance(given, Mapping) else {})}
     return [
         (name, hook)
         for name, hook in hooks.items()

@@ -7,13 +7,15 @@ from typing import Any
 
 from mm2pl.plan import OptimPlan, Status
 from mm2pl.translate.classes import find
+from mm2pl.translate.hooks import with_defaults
 from mm2pl.translate.loops import length_of
 from mm2pl.translate.report import Report, raw_items
 from mm2pl.translate.schedules import read_schedules
-from mm2pl.translate.wrappers import is_wrapper, read_foreign, read_wrapper
+from mm2pl.translate.wrappers import PLAIN, is_wrapper, read_foreign, read_wrapper
 
 _DEFAULT = "DefaultOptimWrapperConstructor"
 _PATH = "optim_wrapper"
+_STEPS = "ParamSchedulerHook"
 _HINT = "add optimizer=dict(type='SGD', lr=...), or a constructor for several optimizers"
 
 
@@ -28,7 +30,11 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
         and "base_batch_size" not in auto_scale
     ):
         report.problem("auto_scale_lr needs 'base_batch_size'", "auto_scale_lr")
-    names = _read_optimizers(wrapper, _own_hooks(cfg, report), report)
+    hooks = _hooks(cfg, report)
+    names = _read_optimizers(wrapper, None in hooks, report)
+    if schedulers is not None and not {None, _STEPS} & set(hooks):
+        text = f"{_STEPS} is left out, so schedules stay at their first value"
+        report.note("param_scheduler", Status.NO_EFFECT, text)
     read_schedules(schedulers, names, length_of(cfg.get("train_cfg")), report)
     if wrapper is not None:
         return OptimPlan(wrapper, schedulers, auto_scale)
@@ -52,6 +58,8 @@ def _read_optimizers(given: Any, watched: bool, report: Report) -> tuple[str, ..
     Returns:
         The optimizers' names: none if there is one without a name; None if a class decides it.
     """
+    if isinstance(given, PLAIN):
+        report.later(f"must be an OptimWrapper or a dict, got {given!r}", _PATH, _HINT)
     if not isinstance(given, Mapping):
         return None
     given = dict(raw_items(given))
@@ -86,17 +94,15 @@ def _read_named(given: Mapping[str, Any], watched: bool, report: Report) -> tupl
     return None
 
 
-def _own_hooks(cfg: Mapping[str, Any], report: Report) -> bool:
-    """Whether there are hooks that are none of MMEngine's."""
-    default, custom = cfg.get("default_hooks"), cfg.get("custom_hooks")
-    hooks = [value for _, value in raw_items(default)] if isinstance(default, Mapping) else []
+def _hooks(cfg: Mapping[str, Any], report: Report) -> list[str | None]:
+    """Return the names of the hooks' classes; None for one that is not MMEngine's."""
+    custom = cfg.get("custom_hooks")
+    hooks = [hook for _, hook in with_defaults(cfg.get("default_hooks"))]
     hooks += custom if isinstance(custom, (list, tuple)) else []
-    return any(
-        hook is not None and not (isinstance(hook, Mapping) and _is_known(hook, report))
-        for hook in hooks
-    )
+    return [_known_name(hook, report) for hook in hooks]
 
 
-def _is_known(hook: Mapping[str, Any], report: Report) -> bool:
-    kind = dict(raw_items(hook)).get("type")
-    return kind is None or find(kind, "HOOKS", report.scope).known is not None
+def _known_name(hook: Any, report: Report) -> str | None:
+    kind = dict(raw_items(hook)).get("type") if isinstance(hook, Mapping) else hook
+    known = find(kind, "HOOKS", report.scope).known
+    return known.name if known else None

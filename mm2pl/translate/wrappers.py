@@ -24,6 +24,7 @@ AMP_RULES = (
     Rule("dtype", Status.AS_IS, "the wrapper's own autocast"),
     Rule("use_fsdp", Status.AS_IS, "the scaler is torch's ShardedGradScaler; no more than that"),
 )
+PLAIN = (str, int, float, list, tuple)  # values that are nothing built
 _AMP = "AmpOptimWrapper"
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Kind of clipping -> torch's function, its arguments, and the one it cannot do without.
@@ -57,6 +58,9 @@ def read_wrapper(given: Mapping[str, Any], path: str, watched: bool, report: Rep
         options = [one for one in known.arguments if one != "params"] if known else []
         about = Optimizer(optimizer, options if is_closed else None, watched)
         read_paramwise(section.get("paramwise_cfg"), f"{path}.paramwise_cfg", about, report)
+    elif isinstance(optimizer, PLAIN):
+        hint = "e.g. optimizer=dict(type='SGD', lr=...)"
+        report.later(f"must be a dict, got {optimizer!r}", f"{path}.optimizer", hint)
 
 
 def read_foreign(given: Mapping[str, Any], path: str, report: Report) -> None:
@@ -138,7 +142,7 @@ def read_clipping(given: Any, path: str, report: Report) -> None:
         report.later(f"must be a dict, got {given!r}", path, hint)
         return
     kind = given.get("type", "norm")
-    if kind not in CLIPPING:
+    if not isinstance(kind, str) or kind not in CLIPPING:
         choices = nearest(str(kind), CLIPPING) or tuple(CLIPPING)
         report.later(f"must be 'norm' or 'value', got {kind!r}", f"{path}.type", choices=choices)
         return

@@ -119,6 +119,8 @@ WRAPPERS: list[dict[str, Any]] = [
     {**PLAIN, "accumulative_counts": 0},
     {**PLAIN, "accumulative_counts": 2},
     {"type": "OptimWrapper"},
+    {"optimizer": "SGD"},
+    {**PLAIN, "clip_grad": {"type": ["norm"], "max_norm": 1.0}},
     {"type": "OptimWrapper", "optimzer": SGD},
     {"optimizer": {"lr": 0.1}},
     {"optimizer": {"type": "Sgd", "lr": 0.1}},
@@ -300,6 +302,27 @@ def test_the_loss_scalers_arguments_are_known() -> None:
 def test_a_lone_switch_of_the_batch_size_rule_is_no_finding() -> None:
     examination = examined(PLAIN, auto_scale_lr={"base_batch_size": 16})
     assert (findings(examination), examination.problems) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("hooks", "stands_still"),
+    [
+        ({}, False),
+        ({"default_hooks": {"param_scheduler": None}}, True),
+        (
+            {
+                "default_hooks": {"param_scheduler": None},
+                "custom_hooks": [{"type": "ParamSchedulerHook"}],
+            },
+            False,
+        ),
+        ({"default_hooks": {"param_scheduler": {"type": "YOLOv5ParamSchedulerHook"}}}, False),
+        ({"default_hooks": ["TimerHook"]}, False),
+    ],
+)
+def test_schedules_that_no_hook_steps_have_no_effect(hooks: Any, stands_still: bool) -> None:
+    examination = examined(PLAIN, param_scheduler=[{"type": "LinearLR"}], **hooks)
+    assert ("param_scheduler" in findings(examination)) == stands_still
 
 
 def test_without_an_optimizer_wrapper_its_schedules_are_still_read() -> None:
