@@ -76,7 +76,10 @@ class Found(NamedTuple):
 # that its arguments are not MMEngine's. A test finds those of the first five anew.
 _LAYER_DECAY = {"OPTIM_WRAPPER_CONSTRUCTORS": ("LearningRateDecayOptimizerConstructor",)}
 OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
-    "mmaction": _LAYER_DECAY,
+    "mmaction": {
+        "VISBACKENDS": ("LocalVisBackend", "TensorboardVisBackend", "WandbVisBackend"),
+        **_LAYER_DECAY,
+    },
     "mmdet": {"DATASETS": ("ConcatDataset",), **_LAYER_DECAY},
     "mmpose": {"PARAM_SCHEDULERS": ("ConstantLR",)},
     "mmpretrain": {"HOOKS": ("EMAHook",)},
