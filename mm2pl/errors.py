@@ -112,6 +112,19 @@ class ConfigRuntimeError(ConfigError, RuntimeError):
     """The config lacks what a call needs (a ``RuntimeError`` too, as in MMEngine)."""
 
 
+class ConfigErrors(ConfigError):
+    """Several problems of one config.
+
+    Args:
+        problems: The problems.
+    """
+
+    def __init__(self, problems: Sequence[Mm2plError]) -> None:
+        lines = [f"  {number}. {problem}" for number, problem in enumerate(problems, 1)]
+        super().__init__(f"{len(problems)} problems in the config:\n" + "\n".join(lines))
+        self.problems = tuple(problems)
+
+
 class UnsupportedError(Mm2plError, NotImplementedError):
     """MMEngine has this, mm2pl does not (yet); the message says why."""
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mm2pl.errors import Mm2plError, with_causes
+from mm2pl.errors import ConfigErrors, Mm2plError, with_causes
 from mm2pl.libraries import NO_OPERATORS, how_to_get
 from mm2pl.mmengine.registry.errors import Trail, trail_of
 from mm2pl.version_gates import failed_gate
+
+if TYPE_CHECKING:
+    from mm2pl.mmengine.config._positions import Positions
 
 FAILED, USAGE = 1, 2
 # What an error's text says of the installation, and what to do.
@@ -58,25 +63,45 @@ def exit_status(error: BaseException) -> int:
     return USAGE if building and isinstance(error, _WRONG_VALUE) else FAILED
 
 
-def describe(error: BaseException, file: str) -> str:
+def describe(error: BaseException, file: str, positions: Positions | None = None) -> str:
     """Return what went wrong, where in the config and where in the code, and what to do.
 
     Args:
         error: The error.
         file: The config's file, for errors that do not know it.
+        positions: Tells in which file and line the key stands that is at fault.
     """
     gate = failed_gate(error)
     if gate is not None:
         return str(gate)
-    text, frames = _of_worker(error)
+    text, frames = _of_worker(_located(error, file, positions))
     trail = trail_of(error)
     if not isinstance(error, Mm2plError):
-        where = f"{file}, {trail.path}" if trail and trail.path else file
+        path = trail.path if trail else ""
+        found = positions.find(path) if positions and path else None
+        where = ", ".join(filter(None, (str(found or file), path)))
         text = f"{where}: {text}"
         place = _place(frames or traceback.extract_tb(error.__traceback__))
         text += f"\n  raised at {place}" if place else ""
     hints = [f"Hint: {hint}" for hint in installation_hints(error) if hint not in text]
     return "\n".join([text, *_notes(error, trail), *hints])
+
+
+def _located(error: BaseException, file: str, positions: Positions | None) -> BaseException:
+    """Return an error of the config with the line of its key, if it has none yet."""
+    if positions is None or not isinstance(error, Mm2plError):
+        return error
+    if isinstance(error, ConfigErrors):
+        one_by_one = [_located(one, file, positions) for one in error.problems]
+        return ConfigErrors([one for one in one_by_one if isinstance(one, Mm2plError)])
+    found = None
+    if error.key_path and error.file in (None, file):
+        found = positions.find(error.key_path)
+    if found is None:
+        return error
+    located = copy.copy(error)
+    located.file = str(found)
+    return located
 
 
 def advice(error: BaseException) -> list[str]:

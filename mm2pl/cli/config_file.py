@@ -12,10 +12,20 @@ if TYPE_CHECKING:
     import argparse
 
     from mm2pl.mmengine.config import Config
+    from mm2pl.mmengine.config._positions import Positions
+
+# Keys that other options than --cfg-options set as a whole.
+_KEYS_OF_OPTIONS = {
+    "work_dir": ("work_dir",),
+    "load_from": ("checkpoint", "load_from", "resume"),
+    "resume": ("resume",),
+    "randomness": ("seed", "diff_rank_seed", "deterministic"),
+    "launcher": ("launcher",),
+}
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add ``CONFIG`` and ``--cfg-options``; ``several`` configs and folders are ``args.configs``."""
+    """Add ``CONFIG`` and ``--cfg-options``; ``several`` configs, folders are ``args.configs``."""
     from mm2pl.mmengine.config import DictAction
 
     suffixes = ".py, .yml, .yaml or .json"
@@ -69,6 +79,15 @@ def read_config(
         cfg = read_literal(file)
     _merge(cfg, options or {})
     return cfg
+
+
+def positions_of(args: argparse.Namespace) -> Positions:
+    """Return what tells where each key of the command's config was set."""
+    from mm2pl.mmengine.config._positions import Positions
+
+    given = {name for name, value in vars(args).items() if value not in (None, False)}
+    set_by = {key for key, names in _KEYS_OF_OPTIONS.items() if given.intersection(names)}
+    return Positions(args.config, [*(args.cfg_options or {}), *set_by])
 
 
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm2pl.cli.config_file import add_cfg_options, read_config
+from mm2pl.cli.config_file import add_cfg_options, positions_of, read_config
 from mm2pl.cli.output import print_last, say
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _parameters(args: argparse.Namespace) -> int:
     try:
         page = build_and_describe(args)
     except Exception as error:
-        say(f"error: {describe(error, args.config)}")
+        say(f"error: {describe(error, args.config, positions_of(args))}")
         return exit_status(error)
     _print(page, lambda page: render(page, args.all), args.json)
     return 0

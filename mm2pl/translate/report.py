@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
+from mm2pl.errors import ConfigError, ConfigErrors, Mm2plError, UnsupportedError, nearest
 from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.plan import Note, Status
 
@@ -115,8 +115,7 @@ def raise_problems(problems: Sequence[Mm2plError]) -> None:
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        lines = [f"  {number}. {problem}" for number, problem in enumerate(problems, 1)]
-        raise ConfigError(f"{len(problems)} problems in the config:\n" + "\n".join(lines))
+        raise ConfigErrors(problems)
 
 
 def raw_items(section: Mapping[Any, Any]) -> list[tuple[Any, Any]]:

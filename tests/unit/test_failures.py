@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mm2pl.errors import ConfigError, DataError
+from mm2pl.errors import ConfigError, ConfigErrors, DataError
 from mm2pl.failures import advice, describe, exit_status
+from mm2pl.mmengine.config._positions import Positions
 from mm2pl.mmengine.registry.errors import add_note, at_key, used_at
 
 
@@ -168,3 +171,46 @@ def test_an_error_that_is_its_own_cause_is_described() -> None:
     error.__cause__ = error
     assert (advice(error), exit_status(error)) == ([], 1)
     assert describe(error, "c.py") == "c.py: RuntimeError: x"
+
+
+class TestPositions:
+    @pytest.fixture
+    def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "base.py").write_text("model = dict(\n    type='A')\n")
+        (tmp_path / "c.py").write_text("_base_ = 'base.py'\n\nlr = dict(\n    x=1)\n")
+        return "c.py"
+
+    def test_an_error_of_ours_gets_the_line_of_its_key(self, file: str) -> None:
+        error = ConfigError("wrong", key_path="lr.x", file=file)
+        assert describe(error, file, Positions(file)) == "c.py:4, lr.x: wrong"
+        assert str(error) == "c.py, lr.x: wrong"
+
+    def test_the_line_may_be_one_of_a_base(self, file: str) -> None:
+        error = ConfigError("wrong", key_path="model.type")
+        assert describe(error, file, Positions(file)) == "base.py:2, model.type: wrong"
+
+    def test_a_line_that_is_known_is_kept(self, file: str) -> None:
+        error = ConfigError("wrong", key_path="lr.x", file="c.py:9")
+        assert describe(error, file, Positions(file)) == "c.py:9, lr.x: wrong"
+
+    def test_a_key_that_stands_nowhere_keeps_the_file(self, file: str) -> None:
+        error = ConfigError("missing", key_path="train_cfg", file=file)
+        assert describe(error, file, Positions(file)) == "c.py, train_cfg: missing"
+
+    def test_each_of_several_problems_gets_its_line(self, file: str) -> None:
+        problems = [ConfigError("no", key_path=key, file=file) for key in ("lr.x", "model.type")]
+        told = describe(ConfigErrors(problems), file, Positions(file))
+        assert told == (
+            "2 problems in the config:\n  1. c.py:4, lr.x: no\n  2. base.py:2, model.type: no"
+        )
+
+    def test_any_other_error_gets_the_line_of_what_failed(self, file: str) -> None:
+        told = describe(used(ValueError("bad")), file, Positions(file))
+        assert told == "base.py:1, model: ValueError: bad"
+
+
+def test_several_problems_survive_a_process_border() -> None:
+    again = pickle.loads(pickle.dumps(ConfigErrors([ConfigError("a"), ConfigError("b")])))
+    assert [one.message for one in again.problems] == ["a", "b"]
+    assert str(again) == "2 problems in the config:\n  1. a\n  2. b"

@@ -452,15 +452,17 @@ def _changes(node: ast.AST) -> bool:
 
 def _bound(node: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the names that a piece of code binds at the top level, with their lines."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield node.name, node.lineno
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id, node.lineno
-    elif isinstance(node, ast.alias):
-        yield node.asname or node.name.partition(".")[0], node.lineno
-    elif not isinstance(node, (ast.Lambda, ast.comprehension)):
-        for part in ast.iter_child_nodes(node):
-            yield from _bound(part)
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield part.name, part.lineno
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id, part.lineno
+        elif isinstance(part, ast.alias):
+            yield part.asname or part.name.partition(".")[0], part.lineno
+        elif not isinstance(part, (ast.Lambda, ast.comprehension)):
+            stack.extend(reversed(list(ast.iter_child_nodes(part))))
 
 
 def _may_be_data(node: ast.expr) -> bool:

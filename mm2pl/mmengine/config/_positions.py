@@ -6,7 +6,7 @@ import ast
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from mm2pl.mmengine.config._load import Options, data
 from mm2pl.mmengine.config._marks import Marks
 from mm2pl.mmengine.config._statements import Statements
 
-COMMAND_LINE = "--cfg-options"
+COMMAND_LINE = "the command line"
 _PART = re.compile(r"[^.\[\]]+")
 
 
@@ -27,7 +27,7 @@ class Position(NamedTuple):
     """Where a key stands.
 
     Attributes:
-        file: The file, absolute; or ``--cfg-options``.
+        file: The file, absolute; or ``the command line``.
         line: Its line; None for the command line.
         exact: Whether the key itself stands there, and not only one that it belongs to.
     """
@@ -57,10 +57,10 @@ class Positions:
 
     Args:
         file: The config file.
-        options: Dotted keys and values of ``--cfg-options``.
+        options: The dotted keys that the command line sets: what ``--cfg-options`` gives.
     """
 
-    def __init__(self, file: str | Path, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, file: str | Path, options: Iterable[str] | None = None) -> None:
         self._file = str(file)
         self._options = [_parts(key) for key in options or ()]
 

@@ -156,7 +156,7 @@ def test_the_command_line_is_where_its_options_stand(tmp_path: Path) -> None:
     options = {"optim_wrapper.optimizer.lr": 1, "param_scheduler.0.end": 3, "new": dict(x=1)}
     paths = ("optim_wrapper.optimizer.lr", "param_scheduler[0].end", "new.x", "optim_wrapper")
     file = write(tmp_path, a__py=SCHEDULE)
-    line = "--cfg-options"
+    line = "the command line"
     assert found(file, *paths, options=options) == [line, line, line, "a.py:1"]
 
 
