@@ -14,6 +14,7 @@ from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine._strategy import BaseStrategy
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import infer_launcher
+from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
@@ -144,6 +145,14 @@ class FlexibleRunner(Runner):
             if isinstance(cfg["type"], str) and STRATEGIES.get(cfg["type"]) is None:
                 raise unknown_type(cfg["type"], STRATEGIES)
         return STRATEGIES.build(cfg)  # type: ignore[no-any-return]
+
+    def build_logger(
+        self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
+    ) -> MMLogger:
+        """Return the strategy's text logger, which is the run's, unless arguments ask for more."""
+        if log_file is None and not kwargs:
+            return self.strategy.logger
+        return super().build_logger(log_level, log_file, **kwargs)
 
     def _set_up_environment(self) -> None:
         runtime = self.plan.runtime

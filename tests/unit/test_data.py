@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mm2pl import data as data_module
 from mm2pl._lightning import UNKNOWN
 from mm2pl.data import IterationLoader, LateLoader, SlicedDataset, build_dataloader
 from mm2pl.errors import ConfigError, ConfigTypeError, DataError
 from mm2pl.mmengine.registry.errors import trail_of
 from mm2pl.mmengine.runner.loops import IterBasedTrainLoop
+from mm2pl.translate.data import LOADER_RULES
 
 
 class Numbers(Dataset):
@@ -38,6 +40,23 @@ def loader_cfg(**changes):
 
 def test_a_config_becomes_a_loader_that_collates_into_lists():
     assert list(build_dataloader(loader_cfg())) == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.proves("dataloader.{pin_memory,prefetch_factor,timeout,generator,pin_memory_device}")
+@pytest.mark.proves("dataloader.{multiprocessing_context,shuffle,in_order,drop_last}")
+@pytest.mark.proves("dataloader.{batch_size,num_workers,persistent_workers}")
+@pytest.mark.parametrize("key", [rule.key for rule in LOADER_RULES if "DataLoader" in rule.text])
+def test_torchs_loader_is_given_its_arguments_as_they_are(key, monkeypatch):
+    seen = {}
+
+    def loader(**given):
+        seen.update(given)
+        return SimpleNamespace(drop_last=False, sampler=None)
+
+    monkeypatch.setattr(data_module, "DataLoader", loader)
+    value = 3 if key in ("batch_size", "num_workers") else f"a {key}"
+    build_dataloader(loader_cfg(**{key: value}))
+    assert seen[key] == value
 
 
 def test_a_built_loader_passes_through():

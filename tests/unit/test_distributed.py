@@ -54,6 +54,7 @@ def group_of_ranks() -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
 
 
+@pytest.mark.proves("launcher.slurm")
 def test_slurm_gives_rank_and_size(launched: Any) -> None:
     made = launched(**SLURM)
     distributed.check_launcher("slurm")
@@ -84,6 +85,7 @@ def test_slurm_without_an_address_asks_scontrol(
     assert os.environ["MASTER_ADDR"] == "node1"
 
 
+@pytest.mark.proves("launcher.mpi")
 def test_mpi_gives_rank_and_size(launched: Any) -> None:
     made = launched(**MPI)
     distributed.check_launcher("mpi")

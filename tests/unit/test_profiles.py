@@ -26,6 +26,7 @@ def added(command: str, cfg: Config) -> dict[str, Any]:
     return profiles.with_profile(cfg, command)[1]
 
 
+@pytest.mark.proves("profile.mmpretrain")
 @pytest.mark.parametrize("command", ["fit", "validate"])
 def test_mmpretrains_loaders_get_the_defaults_of_its_train_script(command: str) -> None:
     cfg = config(train_dataloader=LOADER, val_dataloader=LOADER, test_dataloader=LOADER)
@@ -41,6 +42,7 @@ def test_mmpretrains_loaders_get_the_defaults_of_its_train_script(command: str) 
     }
 
 
+@pytest.mark.proves("profile.mmpretrain")
 def test_mmpretrains_test_script_adds_to_the_test_loader_alone() -> None:
     cfg = config(train_dataloader=LOADER, val_dataloader=LOADER, test_dataloader=LOADER)
     assert added("test", cfg) == {
@@ -79,6 +81,7 @@ def test_the_given_config_is_not_changed() -> None:
     assert cfg.to_dict() == config(train_dataloader=LOADER).to_dict()
 
 
+@pytest.mark.proves("profile.mmpose")
 def test_mmposes_preprocess_cfg_becomes_the_models() -> None:
     cfg = config("mmpose", preprocess_cfg=dict(mean=1))
     changed, values = profiles.with_profile(cfg, "fit")
@@ -94,13 +97,17 @@ def test_mmposes_model_keeps_its_own_preprocessor(command: str) -> None:
     assert added(command, cfg) == {}
 
 
+@pytest.mark.proves("profile.mmaction")
 def test_mmaction_without_randomness_gets_none_named() -> None:
     expected = {"randomness": {"seed": None, "diff_rank_seed": False, "deterministic": False}}
     assert added("fit", config("mmaction")) == expected
     assert added("fit", config("mmaction", randomness=dict(seed=1))) == {}
 
 
-@pytest.mark.parametrize("scope", ["mmseg", "mmdet", "mmfoo", "mmengine", None])
+@pytest.mark.proves("profile.{mmseg,mmdet,mmdet3d,mmyolo}")
+@pytest.mark.parametrize(
+    "scope", ["mmseg", "mmdet", "mmdet3d", "mmyolo", "mmfoo", "mmengine", None]
+)
 def test_other_scopes_have_no_defaults(scope: str | None) -> None:
     assert added("fit", config(scope, train_dataloader=LOADER)) == {}
 

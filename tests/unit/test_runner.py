@@ -18,6 +18,7 @@ from torch import nn
 
 import mm2pl
 from mm2pl.errors import ConfigRuntimeError
+from mm2pl.flexible_runner import FlexibleRunner
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dataset import DefaultSampler, default_collate
 from mm2pl.mmengine.evaluator import BaseMetric
@@ -304,6 +305,23 @@ def test_metrics_of_a_validation_loop_of_ones_own_are_lightnings_too(tmp_path):
     found = runner.trainer.validate(runner.module, runner.datamodule, verbose=False)
     assert found == [{"count": 8.0, "own": 1.0}]
     assert runner.val() == runner.final_metrics == {"count": 8.0, "own": 1.0}
+
+
+@pytest.mark.proves("compile", "compile.{backend,fullgraph,dynamic,mode,options,disable}")
+@pytest.mark.parametrize("kind", [Runner, FlexibleRunner])
+def test_the_step_is_compiled_by_torchs_arguments(kind, tmp_path, monkeypatch):
+    seen = []
+
+    def keep(function, **options):
+        seen.append((function.__name__, options))
+        return function
+
+    monkeypatch.setattr(torch, "compile", keep)
+    names = ("backend", "fullgraph", "dynamic", "mode", "options", "disable")
+    options = {name: f"a {name}" for name in names}
+    named = {"experiment_name": f"compiled_by_{kind.__name__}"}
+    kind.from_cfg(config(tmp_path, compile=options, **named)).train()
+    assert seen == [("train_step", options)]
 
 
 def test_training_within_a_run_is_refused(tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import pkgutil
+import re
 
 import pytest
 
+from mm2pl import mmengine
 from mm2pl.errors import UnsupportedError
 from mm2pl.support import MARKERS, MISSING_MODULES, refuse_missing_module, unsupported
 
@@ -35,6 +39,35 @@ def test_its_class_attributes_are_refused(marked):
 
 def test_isinstance_works_with_it(marked):
     assert not isinstance(1, marked)
+
+
+def test_using_what_is_marked_raises_its_reason(monkeypatch):
+    """Proves the rows of all marks in compat_matrix.md."""
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as a launcher does
+    for found in pkgutil.walk_packages(mmengine.__path__, f"{mmengine.__name__}."):
+        if "._" not in found.name.replace("._strategy", ""):
+            importlib.import_module(found.name)
+    assert len(MARKERS) > 20
+    for name, marker in MARKERS.items():
+        with pytest.raises(UnsupportedError) as caught:
+            _use(name)
+        assert marker.reason in str(caught.value)
+        assert caught.value.hint == marker.hint
+    for name, marker in MISSING_MODULES.items():
+        with pytest.raises(ImportError, match=re.escape(marker.reason)):
+            refuse_missing_module(name)
+
+
+def _use(name):
+    """Call what is marked; an argument that is marked stands within brackets."""
+    path, _, arguments = name.partition("(")
+    module, _, attribute = path.rpartition(".")
+    function = getattr(importlib.import_module(f"mm2pl.{module}"), attribute)
+    if arguments:
+        key, _, value = arguments.rstrip(")").partition("=")
+        function("pytorch", **{key: value.strip("'")})
+    else:
+        function()
 
 
 def test_it_is_in_the_table_of_markers(marked):

@@ -97,11 +97,11 @@ def accumulated_iterations(name: str, folder: str) -> Any:
     return train(cfg)
 
 
-def _gan(name: str, folder: str, counts: int) -> Any:
+def _gan(name: str, folder: str, counts: int, **options: Any) -> Any:
     cfg = config(name, folder, param_scheduler=None, **NO_VALIDATION)
     cfg["model"] = {"type": "Gan"}
     cfg["optim_wrapper"] = {"constructor": "OnePerPart", "counts": counts}
-    cfg["model_wrapper_cfg"] = {"type": "MMSeparateDistributedDataParallel"}
+    cfg["model_wrapper_cfg"] = {"type": "MMSeparateDistributedDataParallel", **options}
     return train(cfg)
 
 
@@ -111,6 +111,11 @@ def two_optimizers(name: str, folder: str) -> Any:
 
 def two_optimizers_that_accumulate(name: str, folder: str) -> Any:
     return _gan(name, folder, 3)
+
+
+def two_optimizers_with_arguments(name: str, folder: str) -> Any:
+    options = {"broadcast_buffers": True, "find_unused_parameters": True, "bucket_cap_mb": 1}
+    return _gan(name, folder, 1, **options)
 
 
 def resumed(name: str, folder: str) -> Any:
@@ -266,6 +271,15 @@ def flexible_and_resumed(name: str, folder: str) -> Any:
     return [first, flexible(cfg, experiment_name=f"{name}_again")]
 
 
+def flexible_with_synchronized_norms(name: str, folder: str) -> Any:
+    strategy = {"type": "DDPStrategy", "sync_bn": "torch"}
+    try:
+        flexible(config(name, folder), strategy=strategy)
+    except ValueError as error:  # SyncBatchNorm needs a GPU
+        return str(error).splitlines()[0]
+    return "no error"
+
+
 def _one_process(name: str, folder: str, **changes: Any) -> dict[str, Any]:
     return config(name, folder, launcher="none", env_cfg={}, **changes)
 
@@ -312,6 +326,15 @@ def alone_val_and_test(name: str, folder: str) -> Any:
     runner = FlexibleRunner.from_cfg(cfg)
     trace = next(hook for hook in runner.hooks if isinstance(hook, toys.Trace))
     return [runner.val(), runner.test(), trace.events]
+
+
+def alone_with_and_without_initial_weights(name: str, folder: str) -> Any:
+    found = []
+    for wanted in (True, False):
+        cfg = _one_process(f"{name}_{wanted}", folder, model={"type": "Filled"})
+        runner = FlexibleRunner.from_cfg({**cfg, "init_weights_for_test_or_val": wanted})
+        found.append([runner.val(), toys.digest(runner.model.state_dict())])
+    return found
 
 
 def alone_and_compiled(name: str, folder: str) -> Any:
@@ -377,6 +400,7 @@ ALONE: list[Callable[[str, str], Any]] = [
     alone_with_two_optimizers,
     alone_and_resumed,
     alone_val_and_test,
+    alone_with_and_without_initial_weights,
     alone_and_compiled,
     alone_and_compiled_forward,
     compiled_runner,
@@ -390,6 +414,7 @@ CASES: list[Callable[[str, str], Any]] = [
     accumulated_iterations,
     two_optimizers,
     two_optimizers_that_accumulate,
+    two_optimizers_with_arguments,
     resumed,
     resumed_iterations,
     a_seed_for_each_rank,
@@ -413,4 +438,5 @@ CASES: list[Callable[[str, str], Any]] = [
     flexible_with_a_wrapper,
     flexible_that_accumulates,
     flexible_and_resumed,
+    flexible_with_synchronized_norms,
 ]

@@ -90,6 +90,14 @@ class Net(BaseModel):
 
 
 @MODELS.register_module()
+class Filled(Net):
+    """Its initial weights are not those that it is made with."""
+
+    def init_weights(self) -> None:
+        nn.init.constant_(self.first.weight, 0.5)
+
+
+@MODELS.register_module()
 class Gan(BaseModel):
     """A generator and a discriminator, trained in turn, each with its own optimizer."""
 

@@ -35,6 +35,21 @@ def quiet_workers(case: Case) -> None:
     case.train(train_dataloader=data, train_cfg=SHORT)
 
 
+def parts_by_hand(case: Case) -> None:
+    """More of the runner's own methods."""
+    runner = case.runner(train_cfg=SHORT)
+    case.note(type(runner.build_model({"type": "ToyModel"})).__name__)
+    case.note(type(runner.build_logger(log_level="INFO")).__name__)
+    case.note(type(runner.build_message_hub({"name": "another"})).__name__)
+    case.note(type(runner.build_visualizer({"type": "Visualizer", "name": "third"})).__name__)
+    case.note(type(runner.build_test_loop({})).__name__)
+    runner.register_custom_hooks([{"type": "IterTracer", "tag": "late"}])
+    case.note(runner.wrap_model(None, runner.model) is runner.model)
+    runner.load_or_resume()
+    runner.dump_config()
+    runner.train()
+
+
 def other_norms_of_gradients(case: Case) -> None:
     clip = {"max_norm": 0.5, "norm_type": 1, "error_if_nonfinite": True, "foreach": False}
     case.train(optim_wrapper={"optimizer": SGD, "clip_grad": clip}, train_cfg=SHORT)

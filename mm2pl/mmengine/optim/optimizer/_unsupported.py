@@ -13,12 +13,12 @@ ApexOptimWrapper = unsupported(
     _AMP_HINT,
 )
 DeepSpeedOptimWrapper = unsupported(
-    "mmengine._strategy.DeepSpeedOptimWrapper",
+    "mmengine._strategy.deepspeed.DeepSpeedOptimWrapper",
     "it calls a DeepSpeed engine, which Lightning makes and steps by itself",
     "type='OptimWrapper'",
 )
 ColossalAIOptimWrapper = unsupported(
-    "mmengine._strategy.ColossalAIOptimWrapper",
+    "mmengine._strategy.colossalai.ColossalAIOptimWrapper",
     "ColossalAI's booster has no counterpart in Lightning",
     _AMP_HINT,
 )

@@ -102,6 +102,7 @@ def test_a_config_is_run_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert Config.fromfile(tmp_path / "main.py").a == "1"
 
 
+@pytest.mark.proves("env_variables")
 def test_values_of_the_environment_are_taken_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,6 +204,7 @@ def test_custom_imports_that_fail_name_module_cause_and_line(tmp_path: Path) -> 
     assert "PYTHONPATH" in str(error)
 
 
+@pytest.mark.proves("custom_imports", "custom_imports.imports")
 def test_custom_imports_of_a_base_are_run_and_can_be_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,14 @@ def test_custom_imports_of_a_base_are_run_and_can_be_left_out(
     assert "mm2pl_custom" not in sys.modules
     Config.fromfile(tmp_path / "main.py")
     assert sys.modules.pop("mm2pl_custom")
+
+
+@pytest.mark.proves("custom_imports.allow_failed_imports")
+def test_custom_imports_may_fail_if_the_config_says_so(tmp_path: Path) -> None:
+    imports = "dict(imports=['mm2pl_no_such_module'], allow_failed_imports=True)"
+    (tmp_path / "main.py").write_text(f"a = 1\ncustom_imports = {imports}\n")
+    with pytest.warns(UserWarning, match="mm2pl_no_such_module"):
+        assert Config.fromfile(tmp_path / "main.py").a == 1
 
 
 def test_an_unknown_package_has_the_nearest_names(tmp_path: Path) -> None:

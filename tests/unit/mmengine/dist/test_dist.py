@@ -53,6 +53,7 @@ def initialized(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.proves("env_cfg.dist_cfg.{init_method,rank,world_size}")
 def test_init_dist_works_with_gloo_and_no_gpu(tmp_path: Path) -> None:
     os.environ["LOCAL_RANK"] = "0"
     method = f"file://{tmp_path}/store"
@@ -60,11 +61,23 @@ def test_init_dist_works_with_gloo_and_no_gpu(tmp_path: Path) -> None:
     assert (is_distributed(), get_backend(), get_dist_info()) == (True, "gloo", (0, 1))
 
 
+@pytest.mark.proves("env_cfg.dist_cfg.timeout")
 def test_timeout_is_in_seconds(initialized: dict[str, Any]) -> None:
     os.environ["LOCAL_RANK"] = "0"
     init_dist("pytorch", backend="gloo", timeout=90)
     assert initialized["timeout"].total_seconds() == 90
     assert initialized["backend"] == "gloo"
+
+
+@pytest.mark.proves("launcher.mpi")
+@pytest.mark.proves("env_cfg.dist_cfg.{backend,store,group_name,pg_options,device_id}")
+@pytest.mark.proves("env_cfg.dist_cfg.{init_method,world_size,rank}")
+def test_further_arguments_are_those_of_torchs_group(initialized: dict[str, Any]) -> None:
+    os.environ["LOCAL_RANK"] = "0"
+    names = ("store", "group_name", "pg_options", "device_id", "init_method", "world_size", "rank")
+    given = {name: object() for name in names}
+    init_dist("pytorch", backend="gloo", **given)
+    assert initialized == {"backend": "gloo", **given}
 
 
 def test_mpi_takes_ranks_from_open_mpi(initialized: dict[str, Any]) -> None:
@@ -86,6 +99,7 @@ def test_mpi_needs_the_address_of_the_master(initialized: dict[str, Any]) -> Non
         init_dist("mpi", backend="gloo")
 
 
+@pytest.mark.proves("launcher.slurm", "env_cfg.dist_cfg.port")
 def test_slurm_takes_ranks_and_the_first_host_from_slurm(
     initialized: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +119,7 @@ def test_slurm_takes_ranks_and_the_first_host_from_slurm(
     assert "port" not in initialized
 
 
+@pytest.mark.proves("env_cfg.dist_cfg.init_backend")
 def test_unknown_init_backend_is_refused(initialized: dict[str, Any]) -> None:
     os.environ["LOCAL_RANK"] = "0"
     with pytest.raises(ValueError, match="but got nonsense"):

@@ -69,6 +69,7 @@ def theirs(reference: Any) -> Any:
     )
 
 
+@pytest.mark.proves("HOOKS.NaiveVisualizationHook", "HOOKS.NaiveVisualizationHook.*")
 def test_the_visualizer_gets_what_it_gets_from_mmengines(theirs: Any) -> None:
     ours = json.loads(json.dumps(handed("mm2pl.mmengine")))
     assert list(ours) == list(theirs)

@@ -25,6 +25,7 @@ def test_model_without_test_step_is_refused() -> None:
         Merges(nn.Linear(1, 1))
 
 
+@pytest.mark.proves("MODELS.BaseTTAModel.data_preprocessor")
 def test_data_preprocessor_goes_into_the_config_of_the_model() -> None:
     cfg: dict[str, Any] = dict(type="BaseTTAModel")
     with pytest.raises(TypeError):

@@ -68,6 +68,7 @@ def _plateau(rng: random.Random) -> dict[str, Any]:
         "threshold_rule": rng.choice(["rel", "abs"]),
         "cooldown": rng.randint(0, 4),
         "min_value": rng.choice([0, rng.uniform(0, 0.05)]),
+        "eps": rng.choice([1e-8, 0.02]),
     }
 
 
@@ -254,6 +255,23 @@ def _bad_conversion(package: Any, kwargs: dict[str, Any]) -> Any:
     return "accepted"
 
 
+def _going_on(package: Any, name: str) -> Any:
+    """Step, and let a second scheduler go on by ``last_step``."""
+    optimizer, [first] = _build(package, [name], name)
+    rng = random.Random(name)
+    trace = follow(optimizer, [first], rng, 5)
+    options = {"total_steps": 30} if name.startswith("OneCycle") else {}
+    options |= {"step_size": 2} if name.startswith("Step") else {}
+    options |= {"milestones": [7]} if name.startswith("MultiStep") else {}
+    options |= {"gamma": 0.9} if name.startswith("Exponential") else {}
+    options |= {"eta_max": 0.5} if name.startswith("OneCycle") else {}
+    options |= {"periods": [9], "eta_min": 0} if name.startswith("CosineRestart") else {}
+    options |= {"param_name": "lr"} if name.endswith("ParamScheduler") else {}
+    options |= {"monitor": "m"} if name.startswith("ReduceOnPlateau") else {}
+    second = getattr(package.scheduler, name)(optimizer, last_step=4, **options)
+    return trace + follow(optimizer, [second], rng, 20)
+
+
 def run(name: str, count: int) -> dict[str, Any]:
     """Run everything, ``count`` random cases of each class, with the package of that name."""
     package = importlib.import_module(f"{name}.optim")
@@ -267,6 +285,7 @@ def run(name: str, count: int) -> dict[str, Any]:
                 for cls in CLASSES
             },
             "chains": [attempt(_case, package, c, f"chain{i}") for i, c in enumerate(chains)],
+            "going_on": {c: attempt(_going_on, package, c) for c in CLASSES},
             "signatures": {c: _signature(getattr(package.scheduler, c)) for c in CLASSES},
             "bad": [attempt(_bad, package, *case) for case in BAD],
             "bad_conversions": [attempt(_bad_conversion, package, k) for k in BAD_CONVERSIONS],

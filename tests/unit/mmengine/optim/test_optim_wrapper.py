@@ -130,6 +130,13 @@ def test_amp_casts_on_a_cpu(dtype: str | None, seen: torch.dtype) -> None:
         assert layer(torch.ones(1, 1)).dtype is seen
 
 
+@pytest.mark.proves("optim_wrapper.use_fsdp", "OPTIM_WRAPPERS.AmpOptimWrapper.use_fsdp")
+@pytest.mark.parametrize(("use_fsdp", "name"), [(True, "ShardedGradScaler"), (False, "GradScaler")])
+def test_amp_scales_by_the_scaler_that_fsdp_needs_if_asked(use_fsdp: bool, name: str) -> None:
+    wrapper = _wrap(_linear(), AmpOptimWrapper, use_fsdp=use_fsdp)
+    assert type(wrapper.loss_scaler).__name__ == name  # type: ignore[attr-defined]
+
+
 def test_amp_state_goes_round() -> None:
     layer = _linear()
     wrapper = _wrap(layer, AmpOptimWrapper, loss_scale={"init_scale": 32.0})

@@ -60,11 +60,33 @@ def _sgd(groups: int = 1, **options: Any) -> SGD:
     return SGD(params, **{"lr": 1.0, **options})
 
 
+@pytest.mark.proves(
+    "PARAM_SCHEDULERS.*{LR,Momentum,ParamScheduler}",
+    "PARAM_SCHEDULERS.*.{begin,end,by_epoch,param_name,factor,start_factor,end_factor,gamma}",
+    "PARAM_SCHEDULERS.*.{milestones,step_size,power,T_max,eta_min,eta_min_ratio,eta_max}",
+    "PARAM_SCHEDULERS.*.{periods,restart_weights,total_steps,pct_start,anneal_strategy}",
+    "PARAM_SCHEDULERS.*.{div_factor,final_div_factor,three_phase,monitor,rule,patience,eps}",
+    "PARAM_SCHEDULERS.*.{threshold,threshold_rule,cooldown,min_value}",
+    "mmengine.optim.*{LR,Momentum,ParamScheduler}",
+    "mmengine.optim.scheduler.*{LR,Momentum,ParamScheduler}",
+)
 @pytest.mark.parametrize("name", CLASSES)
 def test_values_and_states_equal_mmengines_to_the_last_bit(both: Any, name: str) -> None:
     ours, theirs = both
     for mine, their in zip(ours["single"][name], theirs["single"][name], strict=True):
         _assert_alike(mine, their)
+
+
+@pytest.mark.proves("PARAM_SCHEDULERS.*.last_step")
+@pytest.mark.parametrize("name", CLASSES)
+def test_going_on_by_last_step_gives_mmengines_values(both: Any, name: str) -> None:
+    ours, theirs = both
+    _assert_alike(ours["going_on"][name], theirs["going_on"][name])
+
+
+def test_most_schedules_can_go_on_by_last_step(both: Any) -> None:
+    went_on = [isinstance(trace, list) for trace in both[1]["going_on"].values()]
+    assert sum(went_on) > 20
 
 
 def test_chained_schedules_equal_mmengines(both: Any) -> None:
@@ -226,6 +248,7 @@ def test_counting_steps_keeps_no_optimizer_alive() -> None:
     assert gone() is None
 
 
+@pytest.mark.proves("PARAM_SCHEDULERS.*.verbose")
 def test_verbose_logs_every_value(caplog: pytest.LogCaptureFixture) -> None:
     lines: list[str] = []
 

@@ -46,6 +46,11 @@ def test_training_is_equal(ours: Any, theirs: Any, index: int) -> None:
     assert mine == their
 
 
+@pytest.mark.proves(
+    "optim_wrapper.{loss_scale,dtype}",
+    "OPTIM_WRAPPERS.AmpOptimWrapper",
+    "OPTIM_WRAPPERS.AmpOptimWrapper.{loss_scale,dtype,accumulative_counts,clip_grad}",
+)
 @pytest.mark.parametrize("index", range(len(SCENARIOS["AMPS"])))
 def test_training_in_mixed_precision_is_equal(ours: Any, theirs: Any, index: int) -> None:
     assert ours["amps"][index] == theirs["amps"][index]
