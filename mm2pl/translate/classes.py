@@ -97,7 +97,8 @@ OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
 FILLED = {
     "DATA_SAMPLERS": ("dataset", "sampler", "batch_size"),
     "FUNCTIONS": ("data_batch", "worker_id"),
-    "LOOPS": ("runner", "dataloader", "evaluator"),
+    # Of the lengths translate/loops.py tells.
+    "LOOPS": ("runner", "dataloader", "evaluator", "max_epochs", "max_iters"),
     "MODEL_WRAPPERS": ("module",),
     "MODELS": ("model", "module"),
     "OPTIMIZERS": ("params",),
