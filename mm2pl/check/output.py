@@ -103,7 +103,7 @@ def as_json(result: Result) -> str:
             "exit_status": result.exit_status,
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2)
 
 
 def _file(report: FileReport) -> dict[str, Any]:

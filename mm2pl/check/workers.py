@@ -79,6 +79,8 @@ class Workers:
             if worker is None or worker.has_ended:
                 worker = self._own.worker = _Worker(self.settings)
                 self._started.append(worker)
+                if self._ended:  # since: nobody else ends this one
+                    worker.kill()
             report = worker.ask(request, self.timeout)
             if report is not None:
                 return report

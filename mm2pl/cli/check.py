@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from mm2pl import version_gates
 from mm2pl.cli.config_file import add_cfg_options
-from mm2pl.cli.output import print_last
+from mm2pl.cli.output import colours, print_last
 
-OK, FOUND, UNREADABLE = 0, 1, 2
+if TYPE_CHECKING:
+    from mm2pl.check.findings import FileReport
+
+_MANY = 50  # files from which on it takes seconds
 _COMMANDS = ("fit", "validate", "test")
 _EPILOG = """examples:
   mm2pl check config.py
@@ -25,9 +31,9 @@ exit status: 0 nothing found, 1 with findings, 2 if a file cannot be read
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``check``."""
     parser.description = (
-        "Say what becomes of each key of a config: taken as is, translated, approximated,"
-        " unsupported, without effect, or unknown. Nothing is run, and neither torch nor a library"
-        " is imported (but with --build). Of a folder, every config below it is read."
+        "Say what becomes of each key of a config: as is, translated, approximated, unsupported,\n"
+        "without effect, or unknown. Neither torch nor a library is imported, but with --build.\n"
+        "Of a folder every config below it is checked."
     )
     parser.epilog = _EPILOG
     add_cfg_options(parser, several=True)
@@ -77,6 +83,8 @@ def _positive(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Check what was named, print what was found, return the exit status."""
+    if args.relax_version_gates and not args.build:
+        args.parser.error("--relax-version-gates goes with --build: else no library is imported")
     from mm2pl.check import output
     from mm2pl.check.files import choose
     from mm2pl.check.findings import Settings, unreadable
@@ -94,13 +102,21 @@ def run(args: argparse.Namespace) -> int:
     requests = [Request(file, file in chosen.in_folders) for file in chosen.files]
     jobs = args.jobs or default_jobs(len(requests))
     with Workers(settings, jobs, args.timeout or (600 if args.build else 60)) as workers:
-        reports = list(workers.examine(requests))
+        reports = list(_with_progress(workers.examine(requests), len(requests)))
     reports += [unreadable(error.file or "", error) for error in chosen.wrong]
     result = output.Result(settings, reports, chosen.skipped)
-    if args.relax_version_gates and not args.build:
-        args.parser.error("--relax-version-gates goes with --build: else no library is imported")
     if args.json:
         print_last(output.as_json(result))
     else:
         output.print_text(result)
     return result.exit_status
+
+
+def _with_progress(reports: Iterator[FileReport], number: int) -> Iterable[FileReport]:
+    """Show how far the check is, on a terminal and if there is much to do."""
+    if number < _MANY or not colours(sys.stderr):
+        return reports
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(reports, "checking", number, console=Console(stderr=True), transient=True)
