@@ -8,6 +8,7 @@ is refused, with the key that does it.
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -305,7 +306,7 @@ def _unknown(key: str, report: Report) -> None:
 
 
 def put_changes(cfg: Any, effective: Any, changes: tuple[Change, ...]) -> None:
-    """Put the sections that the Trainer's arguments changed into a config, in place.
+    """Put what the Trainer's arguments changed into a config, in place; objects become classes.
 
     Args:
         cfg: The config that is logged and saved with the run.
@@ -318,6 +319,20 @@ def put_changes(cfg: Any, effective: Any, changes: tuple[Change, ...]) -> None:
             cfg[key] = dict.__getitem__(values, key)
         else:
             cfg.pop(key, None)
+    section = cfg.get(SECTION)
+    if isinstance(section, Mapping):
+        cfg[SECTION] = {key: _as_written(value) for key, value in section.items()}
+
+
+def _as_written(value: Any) -> Any:
+    """Return what stands for a value in the saved config: of a built object its class."""
+    if isinstance(value, (list, tuple)):
+        return [_as_written(one) for one in value]
+    if value is None or isinstance(value, (str, int, float, Mapping, type, os.PathLike)):
+        return value
+    if isinstance(value, datetime.timedelta):
+        return {"seconds": value.total_seconds()}
+    return {"type": f"{type(value).__module__}.{type(value).__qualname__}"}
 
 
 def describe(changes: tuple[Change, ...], passed: Mapping[str, Any]) -> str:
