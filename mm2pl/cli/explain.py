@@ -76,22 +76,32 @@ def _positive(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Explain the config."""
     _check(args)
+    cfg: Any = read_config(args.config, args.cfg_options)
+    try:
+        _explain(cfg, args)
+    except Exception as error:
+        from mm2pl.failures import describe, exit_status
+
+        say(f"error: {describe(error, args.config, positions_of(args))}")
+        return exit_status(error)
+    return 0
+
+
+def _explain(cfg: Any, args: argparse.Namespace) -> None:
     from mm2pl.translate import examine
     from mm2pl.translate.report import raise_problems
 
-    cfg: Any = read_config(args.config, args.cfg_options)
     examination = examine(cfg, command=args.run_command)
     raise_problems(examination.problems)
-    plan = examination.plan
     if args.plot:
-        return _plot(plan, args)
-    if args.model:
-        return _parameters(args)
-    from mm2pl.explain.page import page
-    from mm2pl.explain.text import render
+        _plot(examination.plan, args)
+    elif args.model:
+        _parameters(args)
+    else:
+        from mm2pl.explain.page import page
+        from mm2pl.explain.text import render
 
-    _print(page(plan, args.run_command), render, args.json)
-    return 0
+        _print(page(examination.plan, args.run_command), render, args.json)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -115,7 +125,7 @@ def _print(page: dict[str, Any], render: Any, as_json: bool) -> None:
         print_sections(render(page))
 
 
-def _plot(plan: Plan, args: argparse.Namespace) -> int:
+def _plot(plan: Plan, args: argparse.Namespace) -> None:
     from mm2pl.explain import plot
     from mm2pl.explain.curves import compute
 
@@ -131,17 +141,9 @@ def _plot(plan: Plan, args: argparse.Namespace) -> int:
                 f" {min(values):g}, highest {max(values):g}"
             )
     print_last("\n".join(lines))
-    return 0
 
 
-def _parameters(args: argparse.Namespace) -> int:
+def _parameters(args: argparse.Namespace) -> None:
     from mm2pl.explain.parameters import build_and_describe, render
-    from mm2pl.failures import describe, exit_status
 
-    try:
-        page = build_and_describe(args)
-    except Exception as error:
-        say(f"error: {describe(error, args.config, positions_of(args))}")
-        return exit_status(error)
-    _print(page, lambda page: render(page, args.all), args.json)
-    return 0
+    _print(build_and_describe(args), lambda page: render(page, args.all), args.json)

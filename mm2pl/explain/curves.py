@@ -7,9 +7,11 @@ they are stepped as ``ParamSchedulerHook`` steps them.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from mm2pl.explain import classes
 from mm2pl.explain.schedules import Entry, entries_of, optimizers_of
 from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.config import ConfigDict
+from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, DefaultScope
 from mm2pl.optim import make_schedulers
 from mm2pl.plan import Plan
@@ -172,21 +175,30 @@ def _unknown(plan: Plan, entries: Sequence[Entry], skip: bool) -> list[Entry]:
 
 def _is_found(entry: Entry, plan: Plan) -> bool:
     kind = entry.cfg.get("type")
-    if not isinstance(kind, str):
-        return True  # a class, imported by the config itself
-    custom = plan.config.get("custom_imports")
-    if custom:
-        from mm2pl.mmengine.utils import import_modules_from_strings
-
-        import_modules_from_strings(**{**classes.raw(custom), "allow_failed_imports": True})
     try:
+        if isinstance(kind, (LazyObject, LazyAttr)):
+            return kind.build() is not None
+        if not isinstance(kind, str):
+            return True  # a class
+        _import_custom_modules(plan)
         return PARAM_SCHEDULERS.get(kind) is not None
     except (Mm2plError, ImportError, LookupError):
         return False
 
 
+def _import_custom_modules(plan: Plan) -> None:
+    from mm2pl.mmengine.utils import import_modules_from_strings
+
+    custom = classes.raw(plan.config.get("custom_imports"))
+    if custom:
+        if (here := str(Path.cwd())) not in sys.path:  # as `mm2pl fit` does
+            sys.path.insert(0, here)
+        import_modules_from_strings(**custom)
+
+
 def _missing(entry: Entry, plan: Plan) -> MissingPackageError:
-    kind = str(entry.cfg.get("type"))
+    kind = entry.cfg.get("type")
+    kind = f"{kind.module}.{kind}" if isinstance(kind, (LazyObject, LazyAttr)) else str(kind)
     package, dot, _ = kind.partition(".")
     package = package if dot else str(plan.runtime.default_scope)
     return MissingPackageError(

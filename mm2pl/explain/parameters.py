@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from mm2pl import profiles
 from mm2pl.alias import install_as_mmengine
+from mm2pl.check.weightless import Weightless
 from mm2pl.cli.config_file import read_config
 from mm2pl.errors import ModelError
 from mm2pl.explain import classes
@@ -48,32 +50,27 @@ def describe(plan: Plan) -> dict[str, Any]:
     """Return the parameters of a plan's model by the options that the optimizers give them."""
     scope = plan.runtime.default_scope
     with DefaultScope.overwrite_default_scope(scope), at_key("", file=_file(plan)):
-        for device in ("meta", "cpu"):
-            try:
-                model, wrapper = _build(plan, device)
-            except Exception:
-                # Some models compute with numbers of their tensors, which meta tensors have not.
-                if device == "cpu":
-                    raise
-            else:
-                return _page(plan, model, wrapper, device)
-    raise AssertionError("unreachable")
+        try:
+            with Weightless():
+                return _page(plan, *_build(plan))
+        except Exception:
+            # Some models compute with numbers of their weights, which such weights have not.
+            return _page(plan, *_build(plan))
 
 
-def _build(plan: Plan, device: str) -> tuple[nn.Module, Any]:
-    """Build on a device; the meta device takes neither memory nor time. No weights are loaded."""
+def _build(plan: Plan) -> tuple[nn.Module, Any]:
+    """Return the model and its optimizer wrapper; no weights are loaded."""
     cfg = plan.model
     if isinstance(cfg, dict) and plan.data_preprocessor is not None:
         cfg = cfg.copy()
         cfg.setdefault("data_preprocessor", plan.data_preprocessor)
-    with torch.device(device):
-        with at_key("model"):
-            model = cfg if isinstance(cfg, nn.Module) else MODELS.build(cfg)
-            if not isinstance(model, nn.Module):
-                raise ModelError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
-        if plan.optim is None:
-            return model, None
-        wrapper = make_optim_wrapper(model, plan.optim.wrapper)
+    with at_key("model"):
+        model = cfg if isinstance(cfg, nn.Module) else MODELS.build(cfg)
+        if not isinstance(model, nn.Module):
+            raise ModelError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
+    if plan.optim is None:
+        return model, None
+    wrapper = make_optim_wrapper(model, plan.optim.wrapper)
     scale_learning_rates(wrapper, _scale(plan))
     return model, wrapper
 
@@ -93,7 +90,7 @@ def _file(plan: Plan) -> str | None:
 # --------------------------------------------------------------------------- plain data
 
 
-def _page(plan: Plan, model: nn.Module, wrapper: Any, device: str) -> dict[str, Any]:
+def _page(plan: Plan, model: nn.Module, wrapper: Any) -> dict[str, Any]:
     parameters = dict(model.named_parameters())
     names = {id(parameter): name for name, parameter in parameters.items()}
     optimizers: dict[str, dict[str, Any]] = {
@@ -111,7 +108,6 @@ def _page(plan: Plan, model: nn.Module, wrapper: Any, device: str) -> dict[str, 
         "schema": SCHEMA,
         "config": _file(plan),
         "model": type(model).__name__,
-        "built_on": device,
         "parameters": _count(parameters),
         "trainable": _count({n: one for n, one in parameters.items() if one.requires_grad}),
         "optimizers": optimizers,
@@ -146,13 +142,18 @@ def _groups(optimizer: Any, names: Mapping[int, str]) -> list[dict[str, Any]]:
 def _row(name: str, parameter: torch.Tensor) -> dict[str, Any]:
     return {
         "name": name,
-        "shape": list(parameter.shape),
+        "shape": list(_shape(parameter)),
         "requires_grad": parameter.requires_grad,
     }
 
 
 def _count(parameters: Mapping[str, torch.Tensor]) -> int:
-    return sum(one.numel() for one in parameters.values())
+    return sum(_shape(one).numel() for one in parameters.values())
+
+
+def _shape(parameter: torch.Tensor) -> torch.Size:
+    """Return the shape; a lazy parameter has none before the first batch."""
+    return torch.Size([0]) if is_lazy(parameter) else parameter.shape
 
 
 # --------------------------------------------------------------------------- for people

@@ -66,13 +66,18 @@ def _draw(figure: Figure, curves: Curves, panels: dict[str, list[str]]) -> None:
         for name in names:
             values = curves.values[name]
             # A value holds for its whole step.
-            axis.step(range(len(values) + 1), [*values, *values[-1:]], where="post", label=name)
+            ends = [*values, *values[-1:]]
+            axis.step(range(len(ends)), ends, where="post", label=name)
         if len(names) > 1:
             axis.legend()
-        axis.set_ylabel(option)
+        axis.set_ylabel(option if len(names) > 1 else names[0])
         axis.grid(alpha=0.3)
         axis.margins(x=0.01)
     axes[-1].set_xlabel(curves.unit)
+    length = curves.epoch_length
+    if curves.unit == "iteration" and length:
+        both = (lambda one: one / length, lambda one: one * length)
+        axes[0].secondary_xaxis("top", functions=both).set_xlabel("epoch")
 
 
 WRITERS: dict[str, Callable[[Curves, str, str], None]] = {
