@@ -56,7 +56,7 @@ def read_dataloader(section: Any, path: str, report: Report) -> Any:
         given = dict(raw_items(section))
         for key in ("dataset", "sampler"):
             if key not in given:
-                report.problem(
+                report.later(
                     f"the dataloader has no {key!r}",
                     path,
                     "MMEngine's loaders need dataset=dict(type=...) and"
