@@ -9,11 +9,11 @@ from mm2pl.plan import OptimPlan, Status
 from mm2pl.translate.classes import find
 from mm2pl.translate.hooks import with_defaults
 from mm2pl.translate.loops import length_of
+from mm2pl.translate.paramwise import DEFAULT
 from mm2pl.translate.report import Report, raw_items
 from mm2pl.translate.schedules import read_schedules
 from mm2pl.translate.wrappers import PLAIN, is_wrapper, read_foreign, read_wrapper
 
-_DEFAULT = "DefaultOptimWrapperConstructor"
 _PATH = "optim_wrapper"
 _STEPS = "ParamSchedulerHook"
 _HINT = "add optimizer=dict(type='SGD', lr=...), or a constructor for several optimizers"
@@ -63,15 +63,16 @@ def _read_optimizers(given: Any, watched: bool, report: Report) -> tuple[str, ..
     if not isinstance(given, Mapping):
         return None
     given = dict(raw_items(given))
-    constructor = given.get("constructor")
+    constructor, name = given.get("constructor"), DEFAULT
     if constructor is not None:
         found = find(constructor, "OPTIM_WRAPPER_CONSTRUCTORS", report.scope)
         report.note(f"{_PATH}.constructor", found.status, found.text, found.choices)
         if found.known is None:
             read_foreign(given, _PATH, report)
             return None
+        name = found.known.name
     if constructor is not None or given.get("optimizer") is not None or "type" in given:
-        read_wrapper(given, _PATH, watched, report)
+        read_wrapper(given, _PATH, name, watched, report)
         if given.get("optimizer") is None:
             report.later("the optimizer is missing", _PATH, _HINT, ("optimizer",))
         return ()
@@ -89,7 +90,7 @@ def _read_named(given: Mapping[str, Any], watched: bool, report: Report) -> tupl
                 hint = "add a constructor for several optimizers, which builds them"
                 report.later("is no wrapper that is built already", f"{_PATH}.{name}", hint)
         return tuple(str(name) for name, _ in values)
-    read_wrapper(given, _PATH, watched, report)
+    read_wrapper(given, _PATH, DEFAULT, watched, report)
     report.later("the optimizer is missing", _PATH, _HINT, ("optimizer",))
     return None
 

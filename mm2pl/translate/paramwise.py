@@ -23,7 +23,16 @@ OPTIONS = {
     "dcn_offset_lr_mult": f"{_TIMES_LR} the offsets of deformable convolutions",
     "bypass_duplicate": "parameters that came before are left out",
 }
-# It refuses these without a weight_decay to multiply, and says nothing of flat_decay_mult.
+_LAYER_DECAY = {
+    "num_layers": "layers of the backbone",
+    "decay_rate": "the factor of the rate from one layer to the one below it",
+    "decay_type": "'layer_wise' or 'stage_wise'",
+}
+DEFAULT = "DefaultOptimWrapperConstructor"
+# The constructors that mm2pl has, and what each reads; those of the second's it cannot do without.
+CONSTRUCTORS = {DEFAULT: OPTIONS, "LearningRateDecayOptimizerConstructor": _LAYER_DECAY}
+_REQUIRED = ("num_layers", "decay_rate")
+# The default one refuses these without a weight_decay; of flat_decay_mult it says nothing.
 _NEED_DECAY = ("bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult")
 _FACTORS = {
     "lr_mult": "times the optimizer's lr, for these parameters",
@@ -54,12 +63,15 @@ class Optimizer:
     watched: bool = False
 
 
-def read_paramwise(given: Any, path: str, optimizer: Optimizer, report: Report) -> None:
-    """Read the options of ``DefaultOptimWrapperConstructor``.
+def read_paramwise(
+    given: Any, path: str, constructor: str, optimizer: Optimizer, report: Report
+) -> None:
+    """Read the options of a constructor of mm2pl's.
 
     Args:
         given: The value of ``paramwise_cfg``.
         path: Its key path.
+        constructor: One of :data:`CONSTRUCTORS`.
         optimizer: The optimizer beside it.
         report: Where the notes go.
     """
@@ -67,32 +79,39 @@ def read_paramwise(given: Any, path: str, optimizer: Optimizer, report: Report) 
         if given is not None:
             report.later(f"must be a dict, got {given!r}", path)
         return
+    options = CONSTRUCTORS[constructor]
+    for key in _REQUIRED if options is _LAYER_DECAY else ():
+        if given.get(key) is None:
+            report.later(f"{constructor} needs {key!r}", path, f"add {key}=...", (key,))
     for key, value in raw_items(given):
         where = f"{path}.{key}"
-        if key not in OPTIONS:
-            _note_inert(str(key), value, where, report)
+        if key not in options:
+            _note_inert(str(key), value, where, constructor, report)
             continue
         if key == "flat_decay_mult" and optimizer.given.get("weight_decay") is None:
             report.note(where, Status.NO_EFFECT, "the optimizer has no weight_decay to multiply")
             continue
-        report.note(where, Status.AS_IS, OPTIONS[key])
+        report.note(where, Status.AS_IS, options[key])
         if key in _NEED_DECAY:
             _need("weight_decay", where, optimizer, report)
         elif key == "custom_keys":
             _read_custom_keys(value, where, optimizer, report)
 
 
-def _note_inert(key: str, value: Any, where: str, report: Report) -> None:
-    """Note a key that ``DefaultOptimWrapperConstructor`` does not look at."""
-    if isinstance(value, Mapping):
+def _note_inert(key: str, value: Any, where: str, constructor: str, report: Report) -> None:
+    """Note a key that the constructor does not look at."""
+    options = CONSTRUCTORS[constructor]
+    if constructor != DEFAULT:
+        report.note(where, Status.NO_EFFECT, f"{constructor} ignores it", nearest(key, options))
+    elif isinstance(value, Mapping):
         text = "names of parameters are looked up in custom_keys only"
         report.note(where, Status.NO_EFFECT, text, ("custom_keys",))
     elif key in _FACTORS:
         text = f"only an entry of custom_keys has {key}; for all parameters change the optimizer"
         report.note(where, Status.NO_EFFECT, text, (_MEANT[key],))
     else:
-        meant = [_MEANT[key]] if key in _MEANT else nearest(key, OPTIONS)
-        report.note(where, Status.NO_EFFECT, "DefaultOptimWrapperConstructor ignores it", meant)
+        meant = [_MEANT[key]] if key in _MEANT else nearest(key, options)
+        report.note(where, Status.NO_EFFECT, f"{constructor} ignores it", meant)
 
 
 def _read_custom_keys(given: Any, path: str, optimizer: Optimizer, report: Report) -> None:

@@ -40,12 +40,15 @@ def is_wrapper(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("optimizer"), Mapping)
 
 
-def read_wrapper(given: Mapping[str, Any], path: str, watched: bool, report: Report) -> None:
-    """Read a wrapper that the default constructor makes.
+def read_wrapper(
+    given: Mapping[str, Any], path: str, constructor: str, watched: bool, report: Report
+) -> None:
+    """Read a wrapper that a constructor of mm2pl's makes.
 
     Args:
         given: Its section.
         path: Key path of the section.
+        constructor: The constructor's name.
         watched: Whether a library's hook may read options of the parameter groups.
         report: Where the notes go.
     """
@@ -55,9 +58,10 @@ def read_wrapper(given: Mapping[str, Any], path: str, watched: bool, report: Rep
     if isinstance(optimizer, Mapping):
         known = read_optimizer(optimizer, f"{path}.optimizer", report)
         is_closed = known is not None and not known.open
-        options = [one for one in known.arguments if one != "params"] if known else []
-        about = Optimizer(optimizer, options if is_closed else None, watched)
-        read_paramwise(section.get("paramwise_cfg"), f"{path}.paramwise_cfg", about, report)
+        carried = [one for one in known.arguments if one != "params"] if known else []
+        about = Optimizer(optimizer, carried if is_closed else None, watched)
+        options = section.get("paramwise_cfg")
+        read_paramwise(options, f"{path}.paramwise_cfg", constructor, about, report)
     elif isinstance(optimizer, PLAIN):
         hint = "e.g. optimizer=dict(type='SGD', lr=...)"
         report.later(f"must be a dict, got {optimizer!r}", f"{path}.optimizer", hint)

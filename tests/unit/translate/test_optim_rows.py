@@ -10,7 +10,8 @@ import pytest
 from mm2pl.mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor
 from mm2pl.plan import Note, Status
 from mm2pl.translate import Examination, examine
-from mm2pl.translate.paramwise import OPTIONS
+from mm2pl.translate.classes import classes
+from mm2pl.translate.paramwise import CONSTRUCTORS, OPTIONS
 from mm2pl.translate.wrappers import DTYPES
 
 # Takes two steps with each wrapper; prints the weights, or the error.
@@ -238,6 +239,32 @@ def test_under_a_librarys_constructor_its_options_are_decided_by_its_class() -> 
     assert told["optim_wrapper.constructor"] is Status.BY_CLASS
     assert told["optim_wrapper.loss_scale"] is Status.AS_IS
     assert told["optim_wrapper.optimizer.lr"] is Status.AS_IS
+
+
+def test_mm2pls_own_layer_decay_reads_three_options() -> None:
+    wrapper = {
+        "constructor": "LearningRateDecayOptimizerConstructor",
+        "optimizer": SGD,
+        "paramwise_cfg": {"num_layers": 12, "decay_rat": 0.9, "norm_decay_mult": 0.0},
+    }
+    examination = examined(wrapper)
+    found = findings(examination)
+    assert found["optim_wrapper.paramwise_cfg.decay_rat"].choices[0] == "decay_rate"
+    ignored = found["optim_wrapper.paramwise_cfg.norm_decay_mult"]
+    assert ignored.text == "LearningRateDecayOptimizerConstructor ignores it"
+    (problem,) = examination.problems
+    assert "needs 'decay_rate'" in problem.message
+    theirs = examined(wrapper, default_scope="mmdet")
+    assert (findings(theirs), theirs.problems) == ({}, ())
+
+
+def test_each_constructor_of_mm2pls_is_known_with_its_options() -> None:
+    from mm2pl.layer_decay import LearningRateDecayOptimizerConstructor
+
+    assert set(CONSTRUCTORS) == set(classes()["OPTIM_WRAPPER_CONSTRUCTORS"])
+    doc = LearningRateDecayOptimizerConstructor.__doc__ or ""
+    options = CONSTRUCTORS["LearningRateDecayOptimizerConstructor"]
+    assert [option for option in options if f"``{option}``" not in doc] == []
 
 
 SEVERAL = {
