@@ -90,14 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(arguments)
     if name == "run":
         return _run_script(arguments[1:])
-    parser = make_parser(name)
-    split = getattr(COMMANDS[name].load(), "split", None)
-    rest, trainer_options = split(arguments[1:]) if split else (arguments[1:], [])
-    try:
-        args = parser.parse(rest)
-        args.trainer_options, args.command_line = trainer_options, arguments
-    except Mm2plError as error:  # from a value of --cfg-options
-        parser.error(str(error))
+    args = parse(name, arguments[1:])
     try:
         return COMMANDS[name].load().run(args)
     except KeyboardInterrupt:
@@ -106,6 +99,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Mm2plError as error:
         say(f"error: {error}")
         return error.exit_status
+
+
+def parse(name: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed arguments of a command.
+
+    Raises:
+        SystemExit: ``--help``, or arguments that cannot be understood.
+    """
+    parser = make_parser(name)
+    split = getattr(COMMANDS[name].load(), "split", None)
+    rest, trainer_options = split(arguments) if split else (arguments, [])
+    try:
+        args = parser.parse(rest)
+    except Mm2plError as error:  # from a value of --cfg-options
+        parser.error(str(error))
+    args.trainer_options, args.command_line = trainer_options, [name, *arguments]
+    return args
 
 
 def make_parser(name: str) -> Parser:

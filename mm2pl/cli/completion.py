@@ -38,9 +38,19 @@ def _parser() -> argparse.ArgumentParser:
         for name, command in _commands(action).items():
             if name == "run":  # it finds its script by hand
                 command.add_argument("script", metavar="SCRIPT", nargs="*")
+            _name_trainer_options(command)
             for argument in command._actions:
                 _complete(argument)
     return parser
+
+
+def _name_trainer_options(command: argparse.ArgumentParser) -> None:
+    """Put every argument of the Trainer in the place of ``--trainer.ARG``."""
+    from mm2pl.translate.trainer_args import TRAINER_RULES
+
+    for action in command._actions:
+        if action.option_strings == ["--trainer.ARG"]:
+            action.option_strings = [f"--trainer.{rule.key}" for rule in TRAINER_RULES]
 
 
 def _commands(action: argparse.Action) -> dict[str, argparse.ArgumentParser]:

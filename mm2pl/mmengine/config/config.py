@@ -370,14 +370,20 @@ def _import_custom_modules(cfg: Config, text: str) -> None:
     except Exception as error:
         kind = kind_of(error)
         cause = described(error.__context__ if isinstance(error.__context__, Exception) else error)
-        found = "".join(f"\n    {path}" for path in sys.path)
         raise kind(
             f"Failed to import custom modules from {custom}: {cause}",
             file=at(cfg.filename or "", line_of(text, "custom_imports", cfg.filename or "")),
             key_path="custom_imports",
             hint="You should set `PYTHONPATH` to make `sys.path` include the directory which "
-            f"contains your custom module; it is{found}",
+            f"contains your custom module; {_own_paths()}",
         ) from error
+
+
+def _own_paths() -> str:
+    """Return the folders of ``sys.path`` that hold neither Python itself nor its packages."""
+    installed = {sys.prefix, sys.base_prefix, sys.exec_prefix}
+    own = [path for path in sys.path if not path.startswith(tuple(installed))]
+    return f"beside installed packages it has {', '.join(own[:5]) or 'nothing'}"
 
 
 def _dump(values: dict[str, Any], file: str | None, name: str) -> str | None:

@@ -48,12 +48,11 @@ def theirs(library: str, script: str, arguments: list[str]) -> Any:
 def ours(library: str, script: str, arguments: list[str]) -> Any:
     """Let our options change the config, and the library's profile."""
     from mm2pl import profiles
-    from mm2pl.cli import make_parser
+    from mm2pl.cli import parse
     from mm2pl.cli.config_run import load
 
     command = COMMANDS[script]
-    args = make_parser(command).parse(arguments)
-    cfg, after = load(args, import_custom_modules=False)
+    cfg, after = load(parse(command, arguments), import_custom_modules=False)
     cfg, _ = profiles.with_profile(cfg, command)
     values = cfg.to_dict()
     return {**values, "after": after.metrics_file} if after.metrics_file else values
