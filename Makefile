@@ -39,7 +39,7 @@ reference: $(VENV)/.dev  ## install MMEngine 0.10.7 into its own folder, to comp
 bench: $(VENV)/.dev reference  ## cost of a training step, side by side with MMEngine
 	$(TEST_ENV) $(BIN)/python tools/bench.py
 
-matrix: $(VENV)/.dev  ## write compat_matrix.md and the list in docs/differences.md from the code
+matrix: $(VENV)/.dev reference  ## write compat_matrix.md and the list in docs/differences.md from the code
 	$(BIN)/python tools/class_table.py
 	$(BIN)/python tools/compat_matrix.py
 	$(BIN)/python tools/differences.py

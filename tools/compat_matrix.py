@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.matrix import files  # noqa: E402
-from tools.matrix.proofs import NEEDS_NONE, Proofs  # noqa: E402
+from tools.matrix.proofs import NEEDS_NONE, Proofs, collected  # noqa: E402
 from tools.matrix.rows import Row, Section, sections  # noqa: E402
 
 FILE = ROOT / "compat_matrix.md"
@@ -62,7 +62,7 @@ def rows_part() -> str:
         ValueError: A row has no proof, or a mark in a test proves no row.
     """
     found = sections()
-    proofs = Proofs(row for section in found for row in section.rows)
+    proofs = collected(row for section in found for row in section.rows)
     problems = [f"no test proves {name}" for name in proofs.unproven()]
     problems += [f"{tests[0]}: no row {row!r}" for row, tests in proofs.unknown_claims.items()]
     if problems:

@@ -94,6 +94,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int], 
     return read
 
 
+@pytest.mark.proves("mmengine.dist.get_rank")
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("case", CASES)
 def test_each_rank_does_as_with_mmengine(left: Callable[..., Any], case: str, rank: int) -> None:

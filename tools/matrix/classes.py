@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mm2pl.mmengine import registry
 from mm2pl.plan import Status
 from mm2pl.support import Marker
 
+OWN = "mm2pl's own"
 INTRODUCTION = """\
 Optimizers, and other classes of torch's, are torch's own. Arguments that the runner itself passes
 (`runner`, `dataset`, `optimizer` and so on) have no row.
@@ -44,13 +46,15 @@ def rows() -> Iterator[tuple[str, list[Found]]]:
         yield name, [row for key in sorted(members) for row in _of_class(name, key, members[key])]
 
 
-def own_members() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the root registries with those of their entries that are mm2pl's."""
-    for name, root in sorted(vars(registry).items()):
-        if isinstance(root, registry.Registry):
-            own = {key: kind for key, kind in root.module_dict.items() if _is_ours(kind)}
-            if own:
-                yield name, own
+@lru_cache(maxsize=1)
+def own_members() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the root registries with those of their entries that are mm2pl's."""
+    roots = {
+        name: {key: kind for key, kind in root.module_dict.items() if _is_ours(kind)}
+        for name, root in sorted(vars(registry).items())
+        if isinstance(root, registry.Registry)
+    }
+    return tuple((name, own) for name, own in roots.items() if own)
 
 
 def marker_of(value: Any) -> Marker | None:
@@ -100,9 +104,9 @@ def _of_class(registry_name: str, name: str, kind: Any) -> Iterator[Found]:
     if marker is not None:
         yield place, f"`{name}`", Status.UNSUPPORTED.value, why(marker)
         return
-    status = Status.TRANSLATED if registry_name in _DRIVEN_BY_LIGHTNING else Status.AS_IS
-    yield place, f"`{name}`", status.value, summary(kind)
     known = _TABLE.get(registry_name, {}).get(name, {})
+    status = _status(registry_name, known.get("module", "mmengine"))
+    yield place, f"`{name}`", status, summary(kind)
     if registry_name in _WITHOUT or not isinstance(kind, type):
         return
     defaults = known.get("arguments", {})
@@ -110,9 +114,15 @@ def _of_class(registry_name: str, name: str, kind: Any) -> Iterator[Found]:
     for argument in own:
         if argument not in _PASSED.get(registry_name, ()):
             text = _default(defaults[argument])
-            yield f"{place}.{argument}", f"`{name}.{argument}`", status.value, text
+            yield f"{place}.{argument}", f"`{name}.{argument}`", status, text
     if known.get("open") or len(own) < len(defaults):
-        yield f"{place}.{FURTHER}", f"`{name}` ({FURTHER})", status.value, "handed on"
+        yield f"{place}.{FURTHER}", f"`{name}` ({FURTHER})", status, "handed on"
+
+
+def _status(registry_name: str, module: str) -> str:
+    if registry_name != "RUNNERS" and not module.startswith("mmengine"):
+        return OWN
+    return (Status.TRANSLATED if registry_name in _BY_LIGHTNING else Status.AS_IS).value
 
 
 def _default(known: list[Any] | None) -> str:
@@ -122,4 +132,4 @@ def _default(known: list[Any] | None) -> str:
 
 
 _WITHOUT = ("RUNNERS",)  # its arguments are the keys of the top level
-_DRIVEN_BY_LIGHTNING = ("LOOPS", "OPTIM_WRAPPERS", "RUNNERS", "STRATEGIES")
+_BY_LIGHTNING = ("LOOPS", "OPTIM_WRAPPERS", "RUNNERS", "STRATEGIES")

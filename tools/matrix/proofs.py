@@ -16,7 +16,8 @@ from typing import Any
 from mm2pl.plan import Status
 from mm2pl.translate.sections import SECTION_RULES
 from tools.matrix import classes, scenarios, uses
-from tools.matrix.rows import OWN, Row
+from tools.matrix.classes import OWN
+from tools.matrix.rows import Row
 
 # Tests of whole groups of rows.
 SIGNATURES = (
@@ -24,6 +25,7 @@ SIGNATURES = (
     "test_every_name_is_there_with_mmengines_kind_signature_bases_and_methods"
 )
 MARKS = "unit/test_support.py::test_using_what_is_marked_raises_its_reason"
+REFUSALS = "unit/translate/test_refused_rows.py::test_what_a_rule_refuses_is_told_with_its_reason"
 _ALL_RUNS = "parity: "
 _TWO_PROCESSES = "parity, 2 processes: "
 NEEDS_NONE = (Status.BY_CLASS.value, Status.VARIABLE.value, OWN)
@@ -54,22 +56,40 @@ _DEFAULT_TYPES = {
 _SPECIAL = ("train_cfg", "val_cfg", "test_cfg", "default_hooks")
 
 
+def collected(rows: Iterable[Row]) -> Proofs:
+    """Return the proofs that all tests of the repository give."""
+    done = subprocess.run(
+        [sys.executable, scenarios.__file__], capture_output=True, text=True, check=True
+    )
+    return Proofs(rows, uses.by_test(), json.loads(done.stdout))
+
+
 class Proofs:
     """The tests of each row.
+
+    Args:
+        rows: The rows.
+        tests: What each test uses.
+        runs: What ``scenarios.py`` prints.
+
+    Raises:
+        ValueError: A test that stands for a whole group of rows does not exist.
 
     Attributes:
         tests: Row name -> its tests, the most telling first.
         unknown_claims: Marks that fit no row, with their tests.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(
+        self, rows: Iterable[Row], tests: Mapping[str, uses.Uses], runs: Mapping[str, Any]
+    ) -> None:
         self._rows = {row.name: row for row in rows}
         self._found: dict[str, set[str]] = {name: set() for name in self._rows}
         self._claimed: set[tuple[str, str]] = set()
-        tests = uses.by_test()
         self.unknown_claims = self._read_claims(uses.marks(tests))
-        self._read_runs()
+        self._read_runs(runs)
         self._read_tests(tests)
+        self._read_twins()
         self._read_groups(tests)
         reach: dict[str, int] = {}
         for found in self._found.values():
@@ -118,18 +138,15 @@ class Proofs:
             if name in self._found and self._rows[name].status != Status.UNSUPPORTED.value:
                 self._found[name].add(test)
 
-    def _read_runs(self) -> None:
-        done = subprocess.run(
-            [sys.executable, scenarios.__file__], capture_output=True, text=True, check=True
-        )
-        for group, noted in json.loads(done.stdout).items():
+    def _read_runs(self, runs: Mapping[str, Any]) -> None:
+        for group, noted in runs.items():
             prefix = _ALL_RUNS if group == "scenarios" else _TWO_PROCESSES
-            for name, runs in noted.items():
+            for name, run in noted.items():
                 test = prefix + name
-                for config in runs["configs"]:
+                for config in run["configs"]:
                     self._prove(_of_config(config), test)
-                self._prove(_of_value(runs["sections"]), test)
-                self._prove((f"Runner.{one}" for one in runs["attributes"]), test)
+                self._prove(_of_value(run["sections"]), test)
+                self._prove((f"Runner.{one}" for one in run["attributes"]), test)
 
     def _read_tests(self, tests: Mapping[str, uses.Uses]) -> None:
         orders = {
@@ -139,27 +156,43 @@ class Proofs:
         }
         names = [name for name in self._rows if name.startswith("mmengine.")]
         for test, used in tests.items():
-            if test.startswith(_ABOUT_TEXTS):
+            if test.startswith(_ABOUT_TEXTS) and "trainer" not in test:
                 continue
             for (registry, kind), order in orders.items():
                 if kind in used.given:
                     given = used.given[kind] | set(order[: used.positional[kind]])
                     self._prove(_in_class(f"{registry}.{kind}", given), test)
+            if "trainer" in test:
+                self._prove((f"trainer.{one}" for one in used.words), test)
+            self._prove((f"trainer.{one}" for one in used.trainer), test)
             attributes = used.words if test.startswith(_OF_RUNNERS) else used.attributes
             self._prove((f"Runner.{one}" for one in attributes), test)
             self._prove((name for name in names if _is_used(name, test, used)), test)
 
+    def _read_twins(self) -> None:
+        """Let a class by its name, and a registry, have the tests of what ``type`` names."""
+        by_class = {name.split(".")[1]: name for name in self._rows if _is_class(name)}
+        for name in (one for one in self._rows if one.startswith("mmengine.")):
+            last = name.rpartition(".")[2]
+            twins = [twin for twin in by_class.values() if twin.startswith(f"{last}.")]
+            for twin in twins or filter(None, [by_class.get(last)]):
+                self._found[name] |= self._found[twin]
+
     def _read_groups(self, tests: Mapping[str, uses.Uses]) -> None:
-        missing = {SIGNATURES, MARKS} - set(tests)
+        missing = {SIGNATURES, MARKS, REFUSALS} - set(tests)
         if missing:
             raise ValueError(f"there is no test {sorted(missing)}: tools/matrix/proofs.py names it")
         marked = {classes.why(marker) for marker in _all_markers()}
         for name, row in self._rows.items():
             if row.status == Status.UNSUPPORTED.value:
-                if row.text in marked:
-                    self._found[name].add(MARKS)
+                self._found[name].add(MARKS if row.text in marked else REFUSALS)
             elif name.startswith("mmengine."):
                 self._found[name].add(SIGNATURES)
+
+
+def _is_class(row: str) -> bool:
+    registry, _, rest = row.partition(".")
+    return registry.isupper() and "." not in rest
 
 
 def _all_markers() -> Iterator[Any]:
@@ -252,6 +285,8 @@ def _of_value(value: Any, key: str = "") -> Iterator[str]:
         yield from _keys("paramwise_cfg.", value)
     if key == "clip_grad":
         yield from _keys(f"clip_grad.{value.get('type', 'norm')}.", value)
+    if kind == "EMAHook":  # hands its further arguments to the average
+        yield from _of_class(value.get("ema_type", "ExponentialMovingAverage"), value)
     for inner, item in value.items():
         yield from _of_value(item, inner)
 

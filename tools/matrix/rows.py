@@ -21,8 +21,7 @@ from mm2pl.translate.trainer_args import TRAINER_RULES
 from mm2pl.translate.wrappers import AMP_RULES, CLIPPING
 from mm2pl.translate.wrappers import RULES as WRAPPER_RULES
 from tools.matrix import classes, names
-
-OWN = "mm2pl's own"
+from tools.matrix.classes import OWN
 
 
 @dataclass(frozen=True)

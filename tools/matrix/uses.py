@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_TRAINER = re.compile(r"\btrainer\.(\w+)")
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Uses:
         given: Class -> the arguments that it is given, by name.
         positional: Class -> the largest number of arguments without a name.
         attributes: What is read of something that is called ``runner``.
+        trainer: Arguments of the Trainer: ``trainer=dict(NAME=...)`` and ``--trainer.NAME``.
         imported: Names that are imported, with their module.
         proves: The rows that a mark claims.
     """
@@ -35,11 +37,12 @@ class Uses:
     given: dict[str, set[str]] = field(default_factory=dict)
     positional: dict[str, int] = field(default_factory=dict)
     attributes: set[str] = field(default_factory=set)
+    trainer: set[str] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
     proves: set[str] = field(default_factory=set)
 
     def add(self, other: Uses) -> None:
-        for name in ("words", "attributes", "imported", "proves"):
+        for name in ("words", "attributes", "trainer", "imported", "proves"):
             getattr(self, name).update(getattr(other, name))
         for kind, names in other.given.items():
             self.given.setdefault(kind, set()).update(names)
@@ -140,6 +143,7 @@ def _uses(tree: ast.AST) -> Uses:
 
 
 def _read_string(text: str, uses: Uses) -> None:
+    uses.trainer |= set(_TRAINER.findall(text))
     if "\n" not in text:
         if text.isidentifier():
             uses.words.add(text)
@@ -167,6 +171,7 @@ def _give(uses: Uses, kind: str, names: set[str], positional: int = 0) -> None:
 def _read_call(node: ast.Call, uses: Uses) -> None:
     name = _last_name(node.func)
     keywords = {one.arg: one.value for one in node.keywords if one.arg}
+    uses.trainer |= _names_in(keywords.get("trainer"))
     if name == "proves":
         uses.proves |= {name for one in node.args for name in _expanded(ast.literal_eval(one))}
     elif name == "dict":
@@ -180,6 +185,7 @@ def _read_call(node: ast.Call, uses: Uses) -> None:
 
 def _read_dict(node: ast.Dict, uses: Uses) -> None:
     given = dict(zip(_keys(node), node.values, strict=True))
+    uses.trainer |= _names_in(given.get("trainer"))
     _give(uses, _last_name(given.pop("type", None)), {key for key in given if key})
 
 
@@ -191,13 +197,18 @@ def _read_pair(parts: list[ast.expr], uses: Uses) -> None:
     """Read ``("StepLR", dict(gamma=...))`` and the like."""
     kinds = [_last_name(part) for part in parts]
     for part in parts:
-        names: set[str] = set()
-        if isinstance(part, ast.Dict):
-            names = set(_keys(part)) - {""}
-        elif isinstance(part, ast.Call) and _last_name(part.func) == "dict":
-            names = {one.arg for one in part.keywords if one.arg}
+        names = _names_in(part)
         for kind in kinds if names else []:
             _give(uses, kind, names)
+
+
+def _names_in(node: ast.AST | None) -> set[str]:
+    """Return the keys of a dict that stands there in either form."""
+    if isinstance(node, ast.Dict):
+        return set(_keys(node)) - {""}
+    if isinstance(node, ast.Call) and _last_name(node.func) == "dict":
+        return {one.arg for one in node.keywords if one.arg}
+    return set()
 
 
 def _expanded(pattern: str) -> list[str]:

@@ -25,6 +25,7 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, available: bool = True) 
     monkeypatch.setattr(torch, name, backend, raising=False)
 
 
+@pytest.mark.proves("mmengine.device.is_{npu,mlu,dipu,musa}_available")
 @pytest.mark.parametrize("name", ["npu", "mlu", "dipu", "musa"])
 def test_a_vendors_device_is_used_when_its_plugin_is_there(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,7 @@ def ours() -> dict[str, Any]:
     return run(FILE, "mm2pl.mmengine")
 
 
+@pytest.mark.proves("mmengine.fileio.{JsonHandler,YamlHandler}")
 @pytest.mark.parametrize("case", CASES)
 def test_case_agrees(case: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert differences(ours[case], theirs[case]) == []

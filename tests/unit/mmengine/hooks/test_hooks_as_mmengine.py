@@ -77,6 +77,7 @@ def test_the_base_hook_behaves_alike(ours: Any, theirs: Any, what: str) -> None:
     assert ours["base"][what] == theirs["base"][what]
 
 
+@pytest.mark.proves("mmengine.runner.{Priority,get_priority}")
 def test_priorities_have_the_same_numbers(ours: Any, theirs: Any) -> None:
     assert ours["priority"] == theirs["priority"]
 

@@ -13,10 +13,17 @@ from mm2pl.mmengine.model import BaseInit, initialize, update_init_info
 from mm2pl.mmengine.model.weight_init import InitTargetError, trunc_normal_
 
 
+@pytest.mark.proves(
+    "WEIGHT_INITIALIZERS.*",
+    "mmengine.model.{Constant,Kaiming,Normal,TruncNormal,Uniform,Xavier,Caffe2Xavier}Init",
+)
 def test_every_init_cfg_gives_the_same_bits_and_errors(both: Any) -> None:
     both.assert_same("initialize")
 
 
+@pytest.mark.proves(
+    "mmengine.model.{constant,kaiming,normal,trunc_normal,uniform,xavier,caffe2_xavier}_init",
+)
 def test_init_functions_give_the_same_bits(both: Any) -> None:
     both.assert_same("init_functions")
 
@@ -25,6 +32,7 @@ def test_initializers_describe_themselves_in_the_same_words(both: Any) -> None:
     both.assert_same("initializer_descriptions")
 
 
+@pytest.mark.proves("mmengine.model.PretrainedInit")
 def test_pretrained_weights_are_loaded_last_and_alike(both: Any) -> None:
     both.assert_same("pretrained")
 
