@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from mm2pl import version_gates
-from mm2pl.check.findings import MISSING, WRONG, Finding
+from mm2pl.check.findings import MISSING, WRONG, Finding, FreshProcessNeeded
 from mm2pl.check.places import ANY, Place, places
 from mm2pl.errors import Mm2plError, UnsupportedError, nearest, with_causes
 from mm2pl.failures import installation_hints, traceback_line
@@ -39,10 +39,6 @@ _WRONG_VALUE = (TypeError, ValueError, LookupError, AttributeError, AssertionErr
 
 class OfflineError(RuntimeError):
     """What a constructor wanted to download; no kind of error after which code tries again."""
-
-
-class FreshProcessNeeded(Exception):
-    """The modules of another config are imported in this process."""
 
 
 class Builder:
@@ -151,7 +147,7 @@ class _Look:
             except Exception as error:
                 self._not_found(place, error)
             else:
-                self._at_class(place, found, lookup.accepted(found))
+                self._at_class(place, found)
         for cause, names in self._not_looked_up.items():
             key_path = self._causes[cause]
             one = self.found[key_path]
@@ -175,13 +171,16 @@ class _Look:
             self._causes[cause] = place.key_path
             self._add(finding)
 
-    def _at_class(self, place: Place, found: Any, names: list[str] | None) -> None:
+    def _at_class(self, place: Place, found: Any) -> None:
+        from mm2pl.check.lookup import accepted
+
         marker = vars(found).get("__marker__") if inspect.isclass(found) else None
         if marker is not None:
             text = f"{place.name} is not supported: {marker.reason}"
             self._add(Finding(place.key_path, Status.UNSUPPORTED.value, text, hint=marker.hint))
             return
-        if names is None or place.registry == ANY:
+        names = None if place.registry == ANY else accepted(found)
+        if names is None:
             return
         for key in place.arguments:
             if key not in names and key not in _TAKEN_OUT.get(place.registry, ()):

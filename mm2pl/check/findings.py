@@ -26,6 +26,10 @@ CLEAN, FINDINGS, UNREADABLE, SKIPPED = "clean", "findings", "unreadable", "skipp
 WRONG, MISSING = "wrong", "missing"
 
 
+class FreshProcessNeeded(Exception):
+    """``--build`` has imported the modules of another config in this process."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One key and what becomes of it, or one thing that is wrong.
@@ -143,9 +147,7 @@ def examine_file(
     report = _examine(file, cfg, settings)
     report.warnings = list(dict.fromkeys(str(one.message) for one in caught))
     if builder is not None and report.error is None:
-        report.build, found = builder.look_at(cfg)
-        known = {one.key_path for one in report.findings}
-        report.problems += [one for one in found if one.key_path not in known]
+        _build(report, cfg, builder)
     if report.error is None:
         report.status = FINDINGS if report.findings else CLEAN
         _locate(report, settings)
@@ -166,6 +168,21 @@ def _examine(file: str, cfg: Config, settings: Settings) -> FileReport:
         problems=[_from_error(error, file) for error in examination.problems],
         counts=dict(Counter(note.status.value for note in notes)),
     )
+
+
+def _build(report: FileReport, cfg: Config, builder: Builder) -> None:
+    try:
+        report.build, found = builder.look_at(cfg)
+    except FreshProcessNeeded:
+        raise
+    except BaseException as error:  # sys.exit() of a module that is imported, too
+        report.status = UNREADABLE
+        report.error = Finding(
+            "", WRONG, f"looking at its classes ended by {type(error).__name__}: {error}"
+        )
+        return
+    known = {one.key_path for one in report.findings}
+    report.problems += [one for one in found if one.key_path not in known]
 
 
 def _locate(report: FileReport, settings: Settings) -> None:

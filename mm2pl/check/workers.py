@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from mm2pl.alias import install_as_mmengine
-from mm2pl.check.findings import FileReport, Settings, examine_file, unreadable
+from mm2pl.check.findings import FileReport, FreshProcessNeeded, Settings, examine_file, unreadable
 from mm2pl.errors import ConfigError
 
 # With the paths of this process, so that libraries and mm2pl are found where it finds them.
@@ -51,7 +51,7 @@ class Workers:
         self._threads = ThreadPoolExecutor(jobs, "mm2pl-check")
         self._own = threading.local()
         self._started: list[_Worker] = []
-        self._ended = False
+        self._ended = threading.Event()
 
     def __enter__(self) -> Workers:
         return self
@@ -62,7 +62,7 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ended = True
+        self._ended.set()
         for worker in self._started:
             worker.kill()
         self._threads.shutdown(cancel_futures=True)
@@ -74,12 +74,12 @@ class Workers:
         return self._threads.map(self._ask, requests)
 
     def _ask(self, request: Request) -> FileReport:
-        while not self._ended:
+        while not self._ended.is_set():
             worker: _Worker | None = getattr(self._own, "worker", None)
             if worker is None or worker.has_ended:
                 worker = self._own.worker = _Worker(self.settings)
                 self._started.append(worker)
-                if self._ended:  # since: nobody else ends this one
+                if self._ended.is_set():  # since: nobody else ends this one
                     worker.kill()
             report = worker.ask(request, self.timeout)
             if report is not None:
@@ -172,7 +172,7 @@ def _prepared(settings: Settings) -> Callable[[Request], FileReport | None]:
         sys.path.insert(0, here)
     if not settings.build:
         return lambda one: examine_file(one.file, settings, in_folder=one.in_folder)
-    from mm2pl.check.build import Builder, FreshProcessNeeded
+    from mm2pl.check.build import Builder
 
     builder = Builder(relax_version_gates=settings.relax_version_gates)
 
