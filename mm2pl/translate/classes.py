@@ -74,7 +74,9 @@ class Found(NamedTuple):
 
 # Scope -> registry -> the names under which a library has a class of its own beside MMEngine's, so
 # that its arguments are not MMEngine's. A test finds those of the first five anew.
-_LAYER_DECAY = {"OPTIM_WRAPPER_CONSTRUCTORS": ("LearningRateDecayOptimizerConstructor",)}
+_LAYER_DECAY: dict[str, tuple[str, ...]] = {
+    "OPTIM_WRAPPER_CONSTRUCTORS": ("LearningRateDecayOptimizerConstructor",)
+}
 OVERRIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
     "mmaction": {
         "VISBACKENDS": ("LocalVisBackend", "TensorboardVisBackend", "WandbVisBackend"),
@@ -140,7 +142,7 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
         scope: The scope that is in force.
     """
     members = classes()[registry]
-    place, name = _split(kind)
+    place, name = type_place(kind)
     if place is None:
         place = scope
     own = _own(place, name, members)
@@ -163,7 +165,7 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
     return Found(None, Status.BY_CLASS, _by_class(place), tuple(nearest(name, members)))
 
 
-def _split(kind: Any) -> tuple[str | None, str]:
+def type_place(kind: Any) -> tuple[str | None, str]:
     """Return the scope or the module that stands in front of a name, and the name."""
     if isinstance(kind, str):
         place, _, name = kind.rpartition(".")

@@ -7,9 +7,10 @@ from typing import Any
 
 from mm2pl.errors import nearest
 from mm2pl.plan import Status
-from mm2pl.translate.classes import KnownClass, read_typed
+from mm2pl.translate.classes import read_typed
 from mm2pl.translate.loops import ITER_LOOP, Length
-from mm2pl.translate.report import Report, Rule, raw_items
+from mm2pl.translate.report import Report, Rule, raw_items, type_name
+from mm2pl.translate.torch_schedules import is_torchs, read_torchs
 
 _STEPPED = "stepped per iteration or epoch, beside Lightning's own"
 # Read by the registry's build function, which MMEngine gives every scheduler.
@@ -19,7 +20,7 @@ RULES = (
     Rule("monitor", Status.AS_IS, "a name among the metrics of the validation"),
 )
 # These wait for validations, which an iteration-based loop has in mid-epoch.
-_BY_VALIDATION = "ReduceOnPlateau"
+_BY_VALIDATION = "Plateau"
 
 
 def read_schedules(
@@ -82,10 +83,16 @@ def _read_one(given: Any, path: str, length: Length | None, report: Report) -> N
     elif isinstance(given, Mapping) and "type" not in given:
         _need_type(given, path, report)
     elif isinstance(given, Mapping):
-        known = read_typed(given, "PARAM_SCHEDULERS", path, report, rules=RULES)
-        if known is not None:
-            arguments = dict(raw_items(given))
-            _check(known, arguments, path, length, report)
+        arguments = dict(raw_items(given))
+        name = None
+        if is_torchs(arguments["type"]):
+            read_torchs(arguments, path, report)
+            name = type_name(arguments["type"])
+        else:
+            known = read_typed(given, "PARAM_SCHEDULERS", path, report, rules=RULES)
+            name = known.name if known else None
+        if name is not None:
+            _check(name, arguments, path, length, report)
 
 
 def _need_type(given: Mapping[str, Any], path: str, report: Report) -> None:
@@ -95,7 +102,7 @@ def _need_type(given: Mapping[str, Any], path: str, report: Report) -> None:
 
 
 def _check(
-    known: KnownClass,
+    name: str,
     given: Mapping[str, Any],
     path: str,
     length: Length | None,
@@ -104,9 +111,9 @@ def _check(
     """Tell what building the scheduler would refuse, and what training never comes to."""
     by_epoch = given.get("by_epoch", True)
     if given.get("convert_to_iter_based"):
-        if known.name.startswith(_BY_VALIDATION):
+        if _BY_VALIDATION in name:
             where = f"{path}.convert_to_iter_based"
-            report.later(f"{known.name} counts validations", where, "leave it out")
+            report.later(f"{name} counts validations", where, "leave it out")
         elif not by_epoch:
             where = f"{path}.convert_to_iter_based"
             report.later("needs by_epoch=True: this schedule counts iterations already", where)
@@ -115,7 +122,7 @@ def _check(
         return
     if isinstance(end, (int, float)) and end <= begin:
         report.later(f"end must be after begin, but begin={begin} and end={end}", f"{path}.end")
-    elif length is not None and not known.name.startswith(_BY_VALIDATION):
+    elif length is not None and _BY_VALIDATION not in name:
         _note_what_is_never_reached(given, begin, path, length, report)
 
 

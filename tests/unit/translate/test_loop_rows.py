@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mm2pl.plan import Note, Status
-from mm2pl.translate import Examination, examine
+from mm2pl.translate import Examination, examine, torch_schedules
 
 # Trains a model of one weight on two samples; prints, for each case, the learning rate of every
 # iteration and a V for every validation, or the error.
@@ -239,6 +240,52 @@ def test_the_note_stands_at_the_key_and_says_why(schedule: Any, key_path: str, w
 def test_in_an_iteration_loop_a_schedule_by_epochs_stands_still() -> None:
     (note,) = without_effect(examined(ITERS, [steps(1)]))
     assert (note.key_path, "by_epoch=False" in note.text) == ("param_scheduler[0]", True)
+
+
+def test_torchs_schedules_are_all_known() -> None:
+    from torch.optim import lr_scheduler
+
+    kinds = [kind for kind in vars(lr_scheduler).values() if inspect.isclass(kind)]
+    names = {kind.__name__ for kind in kinds if issubclass(kind, lr_scheduler.LRScheduler)}
+    made_of_others = {"LRScheduler", "_LRScheduler", "SequentialLR", "ChainedScheduler"}
+    assert set(torch_schedules.NAMES) == names - made_of_others
+
+
+TORCHS = "torch.optim.lr_scheduler"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "key_path", "status"),
+    [
+        ({"type": f"{TORCHS}.CyclicLR"}, "type", Status.TRANSLATED),
+        ({"type": f"{TORCHS}.CyclicLR", "max_lr": 1.0}, "max_lr", Status.BY_CLASS),
+        ({"type": f"{TORCHS}.LinearLR", "total_iters": 3}, "total_iters", Status.BY_CLASS),
+        ({"type": f"{TORCHS}.StepLR", "begin": 1}, "begin", Status.AS_IS),
+        ({"type": f"{TORCHS}.StepLR", "begin": 3, "end": 4}, "begin", Status.NO_EFFECT),
+        ({"type": f"{TORCHS}.CycleLR"}, "type", Status.UNKNOWN),
+        ({"type": f"{TORCHS}.SequentialLR"}, "type", Status.UNSUPPORTED),
+        (
+            {"type": f"{TORCHS}.StepLR", "convert_to_iter_based": True},
+            "convert_to_iter_based",
+            Status.UNSUPPORTED,
+        ),
+        (
+            {"type": f"{TORCHS}.ReduceLROnPlateau", "monitor": "score"},
+            "monitor",
+            Status.AS_IS,
+        ),
+    ],
+)
+def test_torchs_schedules_are_read_too(schedule: Any, key_path: str, status: Status) -> None:
+    examination = examined(EPOCHS, schedule)
+    told = {one.key_path: one.status for one in examination.plan.notes}  # the last one counts
+    assert told[f"param_scheduler.{key_path}"] is status
+    assert examination.problems == ()
+
+
+def test_a_plateau_of_torchs_needs_a_metric() -> None:
+    (problem,) = examined(EPOCHS, {"type": f"{TORCHS}.ReduceLROnPlateau"}).problems
+    assert problem.choices == ("monitor",)
 
 
 @pytest.mark.parametrize("loop", [{"type": "MyLoop", "max_epochs": 3}, {"type": "MyLoop"}])
