@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """Return the choices that look most like ``word``, best first."""
     by_folded: dict[str, list[str]] = {}
-    for choice in choices:
+    for choice in dict.fromkeys(choices):
         by_folded.setdefault(choice.lower(), []).append(choice)
     close = difflib.get_close_matches(word.lower(), by_folded, n=count, cutoff=0.6)
     return [choice for folded in close for choice in by_folded[folded]][:count]
@@ -72,7 +72,9 @@ class Mm2plError(Exception):
 
 
 def _rebuild(kind: type[Mm2plError], args: tuple[str, ...], state: dict[str, object]) -> Mm2plError:
-    error = kind.__new__(kind, *args)
+    # Of the builtin errors these alone have a __new__ of their own, which Python insists on.
+    new = OSError.__new__ if issubclass(kind, OSError) else kind.__new__
+    error = new(kind, *args)
     error.args = args
     error.__dict__.update(state)
     return error

@@ -44,7 +44,8 @@ class FakeRunner:
         self.work_dir = self.log_dir = cfg.work_dir
         self.logger = logging.Logger("run")
         self.final_metrics = self.metrics
-        runtime = SimpleNamespace(load_from=cfg.get("load_from"), resume=cfg.get("resume"))
+        load_from, resume = cfg.get("load_from"), cfg.get("resume")
+        runtime = SimpleNamespace(load_from=load_from, resume=resume, trainer={})
         self.plan = SimpleNamespace(notes=self.notes, runtime=runtime, val=1, test=1)
         self.ran: list[str] = []
 
@@ -368,9 +369,9 @@ def test_a_wrong_call_ends_with_status_2(
     [
         (["nowhere.py"], "nowhere.py: the config file does not exist"),
         (["."], "this is a folder"),
-        (["config.py", "--cfg-options", "a.c.5=1"], "config.py, a.c.5: --cfg-options"),
+        (["config.py", "--cfg-options", "a.c.5=1"], "the command line, a.c.5: --cfg-options"),
         (["config.py", "--cfg-options", "a..b=1"], "'a..b' has an empty part"),
-        (["config.py", "nowhere.pth"], "config.py, load_from: the checkpoint nowhere.pth"),
+        (["config.py", "nowhere.pth"], "the command line, load_from: the checkpoint nowhere.pth"),
     ],
 )
 def test_a_wrong_config_ends_with_status_2(

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from mm2pl.errors import ConfigError, ConfigKeyError, nearest
+from mm2pl.errors import ConfigError, ConfigFileNotFoundError, ConfigKeyError, nearest
 
 
 def test_nearest_puts_the_likeliest_word_first():
@@ -33,6 +33,7 @@ def test_a_key_error_prints_its_message_and_not_its_repr():
     assert str(ConfigKeyError("no 'x'")) == "no 'x'"
 
 
-def test_errors_survive_pickling_with_all_they_say():
-    error = pickle.loads(pickle.dumps(ConfigError("wrong", key_path="a.b", hint="h")))
-    assert (type(error), str(error)) == (ConfigError, "a.b: wrong\nHint: h")
+@pytest.mark.parametrize("kind", [ConfigError, ConfigKeyError, ConfigFileNotFoundError])
+def test_errors_survive_pickling_with_all_they_say(kind):
+    error = pickle.loads(pickle.dumps(kind("wrong", key_path="a.b", hint="h")))
+    assert (type(error), str(error)) == (kind, "a.b: wrong\nHint: h")
