@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.plan import Status
 from mm2pl.translate.report import Report, Rule, raw_items
 from mm2pl.translate.spelling import misspelt
@@ -63,6 +64,8 @@ def read_top(cfg: Mapping[str, Any], rules: Sequence[Rule], report: Report) -> N
             report.apply(known[key], key, value)
         elif key in NOT_HERE:
             _read_misplaced(key, value, cfg, report)
+        elif isinstance(value, (LazyObject, LazyAttr, type)):
+            report.note(str(key), Status.VARIABLE, "a name that the config imports")
         else:
             _read_other(str(key), names, report)
 
