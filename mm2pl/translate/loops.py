@@ -125,7 +125,7 @@ def _note_idle_validation(loop: Mapping[str, Any], report: Report) -> None:
     begin = loop.get("val_begin", 1)
     if isinstance(begin, (int, float)) and begin > length.steps:
         text = f"{length.end}, so it never validates"
-        report.note("train_cfg.val_begin", Status.NO_EFFECT, text)
+        report.instead("train_cfg.val_begin", Status.NO_EFFECT, text)
     intervals = loop.get("dynamic_intervals")
     for index, pair in enumerate(intervals if isinstance(intervals, (list, tuple)) else ()):
         milestone = pair[0] if isinstance(pair, (list, tuple)) and pair else None

@@ -34,7 +34,7 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
     names = _read_optimizers(wrapper, None in hooks, report)
     if schedulers is not None and not {None, _STEPS} & set(hooks):
         text = f"{_STEPS} is left out, so schedules stay at their first value"
-        report.note("param_scheduler", Status.NO_EFFECT, text)
+        report.instead("param_scheduler", Status.NO_EFFECT, text)
     read_schedules(schedulers, names, length_of(cfg.get("train_cfg")), report)
     if wrapper is not None:
         return OptimPlan(wrapper, schedulers, auto_scale)

@@ -52,6 +52,11 @@ class Report:
     def note(self, key_path: str, status: Status, text: str, choices: Sequence[str] = ()) -> None:
         self.notes.append(Note(key_path, status, text, tuple(choices)))
 
+    def instead(self, key_path: str, status: Status, text: str) -> None:
+        """Note what became of a key in the place of what was noted of it before."""
+        self.notes = [one for one in self.notes if one.key_path != key_path]
+        self.note(key_path, status, text)
+
     def problem(
         self, message: str, key_path: str, hint: str | None = None, choices: Sequence[str] = ()
     ) -> None:

@@ -134,7 +134,7 @@ def _note_what_is_never_reached(
     if by_epoch and not converted and length.loop == ITER_LOOP:
         where = f"{path}.by_epoch" if "by_epoch" in given else path
         text = f"an {ITER_LOOP} is one epoch, so it stays at its first value; set by_epoch=False"
-        report.note(where, Status.NO_EFFECT, text)
+        report.instead(where, Status.NO_EFFECT, text)
         return
     counts = "epoch" if by_epoch else "iteration"
     if counts != length.unit or length.steps is None or "epoch_length" in given:
@@ -144,7 +144,7 @@ def _note_what_is_never_reached(
         if given.get("end") is None:
             report.later(f"{length.end}, where the schedule ends too if it has no 'end'", where)
         else:
-            report.note(where, Status.NO_EFFECT, f"{length.end}, before the schedule begins")
+            report.instead(where, Status.NO_EFFECT, f"{length.end}, before the schedule begins")
         return
     milestones = given.get("milestones")
     if isinstance(milestones, (list, tuple)):
@@ -167,7 +167,7 @@ def _note_late_milestones(
     which = "no milestone is" if len(late) == len(milestones) else f"{_listed(late)} is never"
     ends = length.end if last == length.steps else f"the schedule ends at {length.unit} {last}"
     counted = f" (milestones count from begin={begin})" if begin else ""
-    report.note(where, Status.NO_EFFECT, f"{which} reached: {ends}{counted}")
+    report.instead(where, Status.NO_EFFECT, f"{which} reached: {ends}{counted}")
 
 
 def _listed(values: list[Any]) -> str:

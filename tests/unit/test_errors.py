@@ -17,6 +17,10 @@ def test_nearest_ignores_case():
     assert nearest("linearlr", ["LinearLR", "PolyLR"]) == ["LinearLR"]
 
 
+def test_nearest_names_a_word_once():
+    assert nearest("val_inteval", ["val_interval", "val_interval"]) == ["val_interval"]
+
+
 def test_text_holds_file_key_path_message_choices_and_hint():
     error = ConfigError(
         "no such type", key_path="model.type", file="a.py:3", choices=["B"], hint="import it"

@@ -235,6 +235,8 @@ def test_the_note_stands_at_the_key_and_says_why(schedule: Any, key_path: str, w
     (note,) = without_effect(examined(EPOCHS, schedule))
     assert note.key_path == key_path
     assert words in note.text
+    paths = [one.key_path for one in examined(EPOCHS, schedule).plan.notes]
+    assert paths.count(key_path) == 1
 
 
 def test_in_an_iteration_loop_a_schedule_by_epochs_stands_still() -> None:
@@ -278,7 +280,7 @@ TORCHS = "torch.optim.lr_scheduler"
 )
 def test_torchs_schedules_are_read_too(schedule: Any, key_path: str, status: Status) -> None:
     examination = examined(EPOCHS, schedule)
-    told = {one.key_path: one.status for one in examination.plan.notes}  # the last one counts
+    told = {one.key_path: one.status for one in examination.plan.notes}
     assert told[f"param_scheduler.{key_path}"] is status
     assert examination.problems == ()
 
