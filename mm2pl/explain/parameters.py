@@ -36,7 +36,6 @@ def build_and_describe(args: argparse.Namespace) -> dict[str, Any]:
     install_as_mmengine()
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    import mm2pl.runner  # noqa: F401  registers what is built in, before the user's own modules
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries print while they build
         cfg = read_config(args.config, args.cfg_options, import_custom_modules=True)
