@@ -21,9 +21,10 @@ STUBS = ROOT / "tests/downstream/stubs"  # what this machine cannot have of torc
 SET_UP = ("make ", "pip install ")
 # Fewer and smaller batches; epochs, and so the names of checkpoints, stay as they are.
 SMALLER_DATA = """
-for _loader in (train_dataloader, val_dataloader):
-    _loader["dataset"]["indices"] = 48
-    _loader["batch_size"] = 16
+train_dataloader["dataset"]["indices"] = 48
+train_dataloader["batch_size"] = 16
+val_dataloader["dataset"]["indices"] = 48
+val_dataloader["batch_size"] = 16
 """
 
 

@@ -138,3 +138,10 @@ def test_reading_without_running_refuses_by_line() -> None:
     assert report.status == "unreadable"
     assert "config.py:3" in report.error.text
     assert check("x = [1, 2]\n", no_exec=True).status == "clean"
+
+
+def test_a_name_that_a_new_style_config_imports_is_no_misspelt_key() -> None:
+    body = "from mmengine.optim import OptimWrapper\n" + CLEAN.replace(
+        "optim_wrapper = dict(", "optim_wrapper = dict(type=OptimWrapper, "
+    )
+    assert check(body, name="lazy.py").findings == []
