@@ -13,12 +13,12 @@ from mm2pl.translate.report import Report, Rule, raw_items, whole_number
 
 _OF_CONSTRUCTOR = "decided by the constructor's class"
 RULES = (
-    Rule("constructor", Status.AS_IS, "makes the parameter groups"),
     Rule("optimizer", Status.AS_IS, "built by the OPTIMIZERS registry"),
     Rule("paramwise_cfg", Status.AS_IS, "the constructor's options per parameter"),
     Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation", whole_number(1)),
     Rule("clip_grad", Status.AS_IS, "clips before the step, after unscaling"),
 )
+_CONSTRUCTOR = Rule("constructor", Status.AS_IS, "makes the parameter groups")
 AMP_RULES = (
     Rule("loss_scale", Status.AS_IS, "the wrapper's own GradScaler"),
     Rule("dtype", Status.AS_IS, "the wrapper's own autocast"),
@@ -53,7 +53,7 @@ def read_wrapper(
         report: Where the notes go.
     """
     section = {key: value for key, value in raw_items(given) if key != "constructor"}
-    _read_arguments(section, path, RULES, report)
+    _read_arguments(section, path, (*RULES, _CONSTRUCTOR), report)
     optimizer = section.get("optimizer")
     if isinstance(optimizer, Mapping):
         known = read_optimizer(optimizer, f"{path}.optimizer", report)
@@ -71,7 +71,7 @@ def read_foreign(given: Mapping[str, Any], path: str, report: Report) -> None:
     """Read a wrapper, or several by name, whose constructor is a library's and decides the rest."""
     section = dict(raw_items(given))
     kind = find(section.get("type", "OptimWrapper"), "OPTIM_WRAPPERS", report.scope).known
-    rules = tuple(rule for rule in RULES if rule.key not in ("constructor", "paramwise_cfg"))
+    rules = tuple(rule for rule in RULES if rule.key != "paramwise_cfg")
     arguments = {rule.key for rule in (*rules, *AMP_RULES)} | {"type", "_scope_"}
     arguments |= set(kind.arguments if kind else ())
     own = {key: value for key, value in section.items() if key in arguments}
