@@ -223,7 +223,7 @@ TRAINER_RULES: tuple[TrainerRule, ...] = (
         Status.NO_EFFECT,
         "the module has no hyperparameters; the config is what is logged",
         _flag,
-        since="2.5.3",
+        since="2.6.0",
     ),
     _refused(
         "model_registry",
