@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import sysconfig
 import traceback
@@ -78,8 +79,7 @@ def describe(error: BaseException, file: str, positions: Positions | None = None
     trail = trail_of(error)
     if not isinstance(error, Mm2plError):
         path = trail.path if trail else ""
-        found = positions.find(path) if positions and path else None
-        where = ", ".join(filter(None, (str(found or file), path)))
+        where = ", ".join(filter(None, (_place_of(path, file, positions) or file, path)))
         text = f"{where}: {text}"
         place = _place(frames or traceback.extract_tb(error.__traceback__))
         text += f"\n  raised at {place}" if place else ""
@@ -94,14 +94,24 @@ def _located(error: BaseException, file: str, positions: Positions | None) -> Ba
     if isinstance(error, ConfigErrors):
         one_by_one = [_located(one, file, positions) for one in error.problems]
         return ConfigErrors([one for one in one_by_one if isinstance(one, Mm2plError)])
-    found = None
-    if error.key_path and error.file in (None, file):
-        found = positions.find(error.key_path)
-    if found is None:
+    place = _place_of(error.key_path, file, positions) if error.file in (None, file) else None
+    if place is None:
         return error
     located = copy.copy(error)
-    located.file = str(found)
+    located.file = place
     return located
+
+
+def _place_of(key_path: str | None, file: str, positions: Positions | None) -> str | None:
+    """Return where a key was set, as a message says it."""
+    found = positions.find(key_path) if positions and key_path else None
+    if found is None:
+        return None
+    if found.line is None:
+        return f"{file} (set by {found.file})"
+    if os.path.abspath(file) == found.file:
+        return f"{file}:{found.line}"
+    return f"{found} (a base of {file})"
 
 
 def advice(error: BaseException) -> list[str]:

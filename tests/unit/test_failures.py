@@ -188,7 +188,9 @@ class TestPositions:
 
     def test_the_line_may_be_one_of_a_base(self, file: str) -> None:
         error = ConfigError("wrong", key_path="model.type")
-        assert describe(error, file, Positions(file)) == "base.py:2, model.type: wrong"
+        assert describe(error, file, Positions(file)) == (
+            "base.py:2 (a base of c.py), model.type: wrong"
+        )
 
     def test_a_line_that_is_known_is_kept(self, file: str) -> None:
         error = ConfigError("wrong", key_path="lr.x", file="c.py:9")
@@ -202,12 +204,18 @@ class TestPositions:
         problems = [ConfigError("no", key_path=key, file=file) for key in ("lr.x", "model.type")]
         told = describe(ConfigErrors(problems), file, Positions(file))
         assert told == (
-            "2 problems in the config:\n  1. c.py:4, lr.x: no\n  2. base.py:2, model.type: no"
+            "2 problems in the config:\n  1. c.py:4, lr.x: no\n"
+            "  2. base.py:2 (a base of c.py), model.type: no"
         )
 
     def test_any_other_error_gets_the_line_of_what_failed(self, file: str) -> None:
         told = describe(used(ValueError("bad")), file, Positions(file))
-        assert told == "base.py:1, model: ValueError: bad"
+        assert told == "base.py:1 (a base of c.py), model: ValueError: bad"
+
+    def test_a_key_that_an_option_sets_does_not_get_the_line_of_the_file(self, file: str) -> None:
+        error = ConfigError("wrong", key_path="lr.x")
+        told = describe(error, file, Positions(file, ["lr"]))
+        assert told == "c.py (set by the command line), lr.x: wrong"
 
 
 def test_several_problems_survive_a_process_border() -> None:
