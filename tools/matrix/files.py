@@ -101,10 +101,13 @@ def _cause(error: Exception, file: str) -> str:
 
 def examined(files: list[str]) -> list[Found]:
     """Look at all files with the two processes that a small machine has."""
-    # Configs name each other across packages; a fresh process has none of ours imported.
-    path = str(reference.WHEELS.resolve())
-    with ProcessPoolExecutor(2, get_context("spawn"), sys.path.append, (path,)) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), _find_wheels) as pool:
         return list(pool.map(look_at, files, chunksize=50))
+
+
+def _find_wheels() -> None:
+    """Put the wheels on the path: configs name each other across packages."""
+    sys.path.append(str(reference.WHEELS.resolve()))
 
 
 def tables(found: list[Found]) -> str:

@@ -160,11 +160,12 @@ class Proofs:
                 continue
             for (registry, kind), order in orders.items():
                 if kind in used.given:
-                    given = used.given[kind] | set(order[: used.positional[kind]])
+                    given = used.given[kind] | set(order[: used.positional.get(kind, 0)])
                     self._prove(_in_class(f"{registry}.{kind}", given), test)
             if "trainer" in test:
                 self._prove((f"trainer.{one}" for one in used.words), test)
             self._prove((f"trainer.{one}" for one in used.trainer), test)
+            self._prove(["trainer"] if used.trainer else [], test)
             attributes = used.words if test.startswith(_OF_RUNNERS) else used.attributes
             self._prove((f"Runner.{one}" for one in attributes), test)
             self._prove((name for name in names if _is_used(name, test, used)), test)

@@ -149,9 +149,12 @@ def _read_string(text: str, uses: Uses) -> None:
             uses.words.add(text)
         return
     try:
-        uses.add(_uses(ast.parse(text)))
+        program = _uses(ast.parse(text))
     except SyntaxError:
         uses.words |= set(_WORD.findall(text))
+    else:
+        program.proves.clear()  # a program within a test has no tests
+        uses.add(program)
 
 
 def _last_name(node: ast.AST | None) -> str:
