@@ -63,3 +63,29 @@ def test_the_wrapper_that_shards_is_refused_where_it_stands(
 def test_a_strategy_without_a_type_is_refused() -> None:
     with pytest.raises(ConfigError, match="no type"):
         translate({**FLEXIBLE, "strategy": {"sync_bn": "torch"}})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "path", "meant"),
+    [
+        ({"type": "DDPStrategey"}, "strategy.type", "DDPStrategy"),
+        ({"type": "DDPStrategy", "sync_bm": "torch"}, "strategy.sync_bm", "sync_bn"),
+        ({"type": "SingleDeviceStrategy", "workdir": "a"}, "strategy.workdir", "work_dir"),
+        (
+            {"type": "DDPStrategy", "model_wrapper": {"find_unused_parameter": True}},
+            "strategy.model_wrapper.find_unused_parameter",
+            "find_unused_parameters",
+        ),
+    ],
+)
+def test_a_misspelt_part_of_a_strategy_is_found(
+    strategy: dict[str, Any], path: str, meant: str
+) -> None:
+    notes = translate({**FLEXIBLE, "strategy": strategy}).notes
+    (found,) = [note for note in notes if note.status.is_finding]
+    assert (found.key_path, found.choices[0]) == (path, meant)
+
+
+def test_the_arguments_of_ones_own_strategy_are_decided_by_its_class() -> None:
+    cfg = {**FLEXIBLE, "strategy": {"type": "OneOfMine", "shards": 3}}
+    assert statuses(cfg, "strategy.shards") == [Status.BY_CLASS]
