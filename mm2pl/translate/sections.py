@@ -85,6 +85,7 @@ SECTION_RULES = {
 }
 # Statistics that every HistoryBuffer has, and whether they look at a window.
 STATISTICS = {"mean": True, "max": True, "min": True, "current": False}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PLAIN = ("env_cfg", "env_cfg.mp_cfg", "env_cfg.dist_cfg", "randomness", "auto_scale_lr")
 _SCOPE = Rule("_scope_", Status.AS_IS, "the registry scope of this section")
 
@@ -146,9 +147,12 @@ def _read_visualizer(section: Any, report: Report) -> None:
 def _check_values(cfg: Mapping[str, Any], report: Report) -> None:
     level = cfg.get("log_level")
     if isinstance(level, str) and not isinstance(logging.getLevelName(level), int):
-        choices = nearest(level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
-        hint = f"did you mean {choices[0]!r}?" if choices else "for example 'INFO'"
-        report.problem(f"there is no log level {level!r}", "log_level", hint)
+        report.problem(
+            f"there is no log level {level!r}",
+            "log_level",
+            f"one of {', '.join(_LEVELS)}, or a number",
+            nearest(level, _LEVELS),
+        )
     if isinstance(cfg.get("resume"), str):
         text = "as a path, no more than True: it goes on with the newest checkpoint of work_dir"
         report.note("resume", Status.NO_EFFECT, text, ("load_from",))

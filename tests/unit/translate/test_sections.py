@@ -109,7 +109,7 @@ def test_what_mmengine_takes_is_no_finding(sections: dict[str, Any]) -> None:
 def test_a_log_level_that_there_is_not_is_a_problem() -> None:
     (problem,) = look(log_level="INFOO").problems
     assert problem.key_path == "log_level"
-    assert "'INFO'" in str(problem)
+    assert problem.choices == ("INFO",)
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "WARN", 20, "CRITICAL"])
