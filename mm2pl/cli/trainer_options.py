@@ -12,7 +12,8 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from mm2pl.errors import ConfigError, Mm2plError, nearest
+from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
+from mm2pl.plan import Status
 from mm2pl.translate.trainer_args import TRAINER_RULES
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _read(value: Any) -> Any:
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Subclass types", "- a ")
 
 
-def _wrong(text: str) -> ConfigError:
+def _wrong(text: str) -> Mm2plError:
     """Return jsonargparse's error as one of ours: where, what was expected, and the value."""
     where = re.search(r'"(trainer\.[\w.]+)"', text)
     value = re.search(r"Given value: (.*)", text)
@@ -192,6 +193,10 @@ def _wrong(text: str) -> ConfigError:
         message += f", got {value.group(1)!r}"
     key = where.group(1) if where else "trainer"
     name = key.removeprefix("trainer.").split(".")[0]
+    rule = _RULES.get(name)
+    if rule is not None and rule.status is Status.UNSUPPORTED:
+        what = f"{key} is not supported: {rule.text}"
+        return UnsupportedError(what, key_path=key, hint=rule.hint)
     hint = f"{PREFIX}.{_HELP} shows its type"
     if "class_path" in message:
         hint = f"{PREFIX}.{name}.{_HELP} CLASS lists the arguments of a class"
