@@ -156,14 +156,17 @@ class _Look:
 
     def _not_found(self, place: Place, error: Exception) -> None:
         """Tell why a class is not found; of what fails for one reason, all at once."""
+        from mm2pl.mmengine.registry.errors import UnknownTypeError
+
         finding = replace(_of_error(error, place.key_path), key_path=place.key_path)
         cause = _cause(error)
-        if error.__cause__ is None and place.registry == ANY:
+        is_unknown = isinstance(error, UnknownTypeError) and error.__cause__ is None
+        if is_unknown and place.registry == ANY:
             # Some names are no classes: mmcv finds dict(type="nms") in a module of its own.
             self._doubtful.append(finding)
             return
         self.built["missing"] += 1
-        if error.__cause__ is None:
+        if is_unknown:
             self._add(finding)
         elif cause in self._causes:
             self._not_looked_up.setdefault(cause, []).append(str(place.name))
