@@ -404,10 +404,10 @@ MISTAKES = {
     f"{group}: {name}": mistake for group, some in GROUPS.items() for name, mistake in some.items()
 }
 USAGE = {
-    "no command": ("", "required: COMMAND"),
-    "unknown command": ("train CONFIG", "invalid choice: 'train'"),
+    "no command": ("", "examples:"),
+    "unknown command": ("train CONFIG", "no command 'train'\nDid you mean: fit?"),
     "no config": ("fit", "required: CONFIG"),
-    "unknown option": ("fit CONFIG --sede 1", "unrecognized arguments: --sede"),
+    "unknown option": ("fit CONFIG --sede 1", "unknown option --sede\nDid you mean: --seed?"),
     "seed as text": ("fit CONFIG --seed abc", "--seed: must be a whole number"),
     "negative seed": ("fit CONFIG --seed -1", "--seed: must be a whole number"),
     "option without value": ("fit CONFIG --cfg-options a", "expected KEY=VALUE, got 'a'"),
@@ -482,7 +482,7 @@ def test_wrong_usage_is_explained_below_the_usage(outcomes: dict[str, Done], nam
     done = outcomes[f"usage: {name}"]
     assert done.status == 2
     assert done.err.startswith("usage: mm2pl")
-    assert USAGE[name][1] in done.err.splitlines()[-1]
+    assert USAGE[name][1] in done.err
 
 
 @pytest.mark.slow

@@ -172,7 +172,7 @@ MISTAKES = {
     "-m package.nowhere": ["there is no module package.nowhere"],
     "-m folder": ["there is no module folder", "__main__.py"],
     "--relax state.py.": ["state.py. does not exist"],
-    "--foo state.py": ["unrecognized arguments: --foo"],
+    "--foo state.py": ["usage: mm2pl run ", "unknown option --foo"],
     "mmfoo:train": ["the package mmfoo is not installed"],
     "mmcls:train": ["mmcls is not installed", "pip install mmpretrain, which came after mmcls"],
     "mmtools:trian": ["mmtools has no tool 'trian'", "Did you mean: mmtools:train"],
