@@ -79,11 +79,6 @@ def plan_train(cfg: Mapping[str, Any], report: Report) -> TrainPlan | None:
         _read_train_loop(given, type_name(loop["type"]), report)
         if cfg.get("val_cfg") is not None:
             _note_idle_validation(loop, report)
-        elif complete and "val_cfg" not in cfg:  # None says that it is meant so
-            for rule in TRAIN_RULES:
-                if rule.text == _WHEN and rule.key in loop:
-                    text = "there is no val_cfg, so it never validates"
-                    report.instead(f"train_cfg.{rule.key}", Status.NO_EFFECT, text)
     elif given is not None:
         report.unsupported(
             "a train_cfg that is a built loop",

@@ -171,12 +171,9 @@ def trace(reference: Any) -> Traces:
 
 
 LOADER = {"dataset": {"type": "D"}, "sampler": {"type": "DefaultSampler"}, "batch_size": 1}
-VALIDATION = {"val_dataloader": LOADER, "val_cfg": {}, "val_evaluator": {"type": "Score"}}
 
 
-def examined(
-    train_cfg: Any, param_scheduler: Any = None, validation: Any = VALIDATION
-) -> Examination:
+def examined(train_cfg: Any, param_scheduler: Any = None) -> Examination:
     return examine(
         {
             "model": {"type": "Net"},
@@ -184,7 +181,9 @@ def examined(
             "train_cfg": train_cfg,
             "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 1.0}},
             "param_scheduler": param_scheduler,
-            **validation,
+            "val_dataloader": LOADER,
+            "val_cfg": {},
+            "val_evaluator": {"type": "Score"},
         }
     )
 
@@ -215,18 +214,6 @@ def test_a_time_to_validate_has_no_effect_exactly_if_it_never_comes(
     never = "V" not in trace(case) if begin else trace(case) == usual
     dynamic = "dynamic_intervals" in case[0]
     assert bool(without_effect(examined(*case))) == (never and (begin or dynamic))
-
-
-@pytest.mark.parametrize(
-    ("validation", "idle"),
-    [(VALIDATION, False), ({}, True), (dict.fromkeys(VALIDATION), False)],
-    ids=["given", "none", "switched off"],
-)
-def test_an_interval_without_anything_to_validate_has_no_effect(
-    validation: Any, idle: bool
-) -> None:
-    found = without_effect(examined({**EPOCHS, "val_interval": 2}, validation=validation))
-    assert [one.key_path for one in found] == ["train_cfg.val_interval"] * idle
 
 
 def test_a_single_milestone_that_is_never_reached_is_named(trace: Traces) -> None:
