@@ -102,9 +102,22 @@ def _units(tree: ast.Module) -> dict[str, Uses]:
     units: dict[str, Uses] = {}
     for statement in tree.body:
         uses = _uses(statement)
+        uses.proves = set(_claims(statement))
         for name in _bound(statement) or [""]:
             units.setdefault(name, Uses()).add(uses)
     return units
+
+
+def _claims(statement: ast.stmt) -> Iterator[str]:
+    """Yield the rows in the marks of a test, or of all of a module's."""
+    marks: list[ast.expr] = []
+    if isinstance(statement, ast.FunctionDef):
+        marks = statement.decorator_list
+    elif isinstance(statement, ast.Assign) and _bound(statement) == ["pytestmark"]:
+        marks = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
+    for mark in marks:
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.proves":
+            yield from (row for one in mark.args for row in _expanded(ast.literal_eval(one)))
 
 
 def _bound(statement: ast.stmt) -> list[str]:
@@ -149,12 +162,9 @@ def _read_string(text: str, uses: Uses) -> None:
             uses.words.add(text)
         return
     try:
-        program = _uses(ast.parse(text))
+        uses.add(_uses(ast.parse(text)))
     except SyntaxError:
         uses.words |= set(_WORD.findall(text))
-    else:
-        program.proves.clear()  # a program within a test has no tests
-        uses.add(program)
 
 
 def _last_name(node: ast.AST | None) -> str:
@@ -175,9 +185,7 @@ def _read_call(node: ast.Call, uses: Uses) -> None:
     name = _last_name(node.func)
     keywords = {one.arg: one.value for one in node.keywords if one.arg}
     uses.trainer |= _names_in(keywords.get("trainer"))
-    if name == "proves":
-        uses.proves |= {name for one in node.args for name in _expanded(ast.literal_eval(one))}
-    elif name == "dict":
+    if name == "dict":
         _give(uses, _last_name(keywords.pop("type", None)), set(keywords))
     else:
         _give(uses, name, set(keywords), len(node.args))
