@@ -89,19 +89,21 @@ def test_nothing_escapes_as_set_up() -> None:
     }
 
 
-def test_the_readme_names_all_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
-    from mm2pl.cli import main
+def test_the_readme_names_all_commands_and_the_documents_all_options(capsys: pytest.CaptureFixture[str]) -> None:
+    from mm2pl.cli import COMMANDS, main
 
     text = re.sub(r"^(pip|torchrun) .*$", "", README.read_text(), flags=re.MULTILINE)
-    options = set(re.findall(r"--[a-z][a-z-]+", text))
+    option = re.compile(r"--[a-z][\w-]+")
     known = set()
-    for command in ("fit", "validate", "test", "run"):
+    for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
-        assert f"mm2pl {command}" in text
-    assert options <= known
-    assert known - options <= {"--help", "--epochs"}  # that of an example
+        known |= set(option.findall(capsys.readouterr().out))
+        assert f"mm2pl {command} " in text
+    assert set(option.findall(text)) <= known
+    described = option.findall("".join(one.read_text() for one in DOCUMENTS))
+    # Of an example of another program, and another spelling.
+    assert known - set(described) <= {"--help", "--epochs", "--nproc_per_node", "--local_rank"}
 
 
 @pytest.mark.slow
