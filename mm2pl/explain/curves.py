@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mm2pl.explain.schedules import Entry, entries_of, optimizers_of
 from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.config import ConfigDict
 from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
+from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, DefaultScope
 from mm2pl.optim import make_schedulers
 from mm2pl.plan import Plan
@@ -156,6 +158,9 @@ def _scope(plan: Plan, entries: Sequence[Entry]) -> Iterator[None]:
     # A new-style config names MMEngine's classes by import.
     install_as_mmengine()
     foreign = any(not entry.is_built_in for entry in entries)
+    if foreign:
+        # The registry warns of a library that is not there; the error says it better.
+        MMLogger.get_instance("mm2pl explain", log_level="ERROR")
     scope = plan.runtime.default_scope if foreign else None
     with DefaultScope.overwrite_default_scope(scope):
         yield
@@ -165,25 +170,29 @@ def _unknown(plan: Plan, entries: Sequence[Entry], skip: bool) -> list[Entry]:
     """Return the schedulers that cannot be had, if they may be left out."""
     missing = []
     for entry in entries:
-        if entry.is_built_in or _is_found(entry, plan):
+        if entry.is_built_in:
             continue
-        missing.append(entry)
-        if not skip:
-            raise _missing(entry, plan)
+        found, reason = _look_up(entry, plan)
+        if not found:
+            missing.append(entry)
+            if not skip:
+                raise _missing(entry, plan, reason)
     return missing
 
 
-def _is_found(entry: Entry, plan: Plan) -> bool:
+def _look_up(entry: Entry, plan: Plan) -> tuple[bool, Exception | None]:
+    """Say whether a library's scheduler is there, or why it is not."""
     kind = entry.cfg.get("type")
     try:
         if isinstance(kind, (LazyObject, LazyAttr)):
-            return kind.build() is not None
+            kind = kind.build()
         if not isinstance(kind, str):
-            return True  # a class
+            return kind is not None, None
         _import_custom_modules(plan)
-        return PARAM_SCHEDULERS.get(kind) is not None
-    except (Mm2plError, ImportError, LookupError):
-        return False
+        with PARAM_SCHEDULERS.switch_scope_and_registry(None) as registry:
+            return registry.get(kind) is not None, None
+    except (Mm2plError, ImportError, LookupError) as error:
+        return False, error
 
 
 def _import_custom_modules(plan: Plan) -> None:
@@ -196,17 +205,22 @@ def _import_custom_modules(plan: Plan) -> None:
         import_modules_from_strings(**custom)
 
 
-def _missing(entry: Entry, plan: Plan) -> MissingPackageError:
+def _missing(entry: Entry, plan: Plan, reason: Exception | None) -> MissingPackageError:
     kind = entry.cfg.get("type")
     kind = f"{kind.module}.{kind}" if isinstance(kind, (LazyObject, LazyAttr)) else str(kind)
     package, dot, _ = kind.partition(".")
     package = package if dot else str(plan.runtime.default_scope)
+    installed = package.isidentifier() and find_spec(package) is not None
+    why = f"{package}, which may have it, " + ("has it not" if installed else "is not installed")
+    hint = None if installed else how_to_get(package)
+    if installed and reason is not None:
+        why = getattr(reason, "message", str(reason))
+        hint = getattr(reason, "hint", None)
     return MissingPackageError(
-        f"{kind} is none of MMEngine's schedulers, and {package}, which may have it, cannot be"
-        " imported or does not; without it the curve would be wrong",
+        f"{kind} is none of MMEngine's schedulers, and without it the curve would be wrong: {why}",
         key_path=entry.path,
         file=getattr(plan.config, "filename", None),
-        hint=f"{how_to_get(package) or 'make it importable'}, or draw the rest: --skip-unknown",
+        hint=f"{hint or 'make it importable'}; --skip-unknown draws the rest",
     )
 
 

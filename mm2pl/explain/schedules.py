@@ -176,12 +176,12 @@ class _Span:
     def at(self, steps: Sequence[int]) -> str:
         """Return e.g. ``at epochs 8 and 11`` for steps counted from the begin."""
         places = [self.begin + one for one in steps]
-        shown = [str(one) for one in places if self.end is None or one < self.end]
-        late = [str(one) for one in places if self.end is not None and one >= self.end]
-        listed = " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
-        text = f"at {self.unit}{'s' * (len(shown) > 1)} {listed}" if shown else "never"
-        after = f" (not at {', '.join(late)}, from which on it is over)" if late else ""
-        return text + after
+        shown = [one for one in places if self.end is None or one < self.end]
+        late = [one for one in places if one not in shown]
+        past = f"not at {_places(self.unit, late)}: it ends at {self.end}" if late else ""
+        if not shown:
+            return past or "at none"
+        return f"at {_places(self.unit, shown)}{f' ({past})' if past else ''}"
 
     def remark(self) -> str:
         """Return what else is to be said: when it ends, and how it steps."""
@@ -196,6 +196,12 @@ class _Span:
         if self._converted:
             parts.append("counted in epochs, stepped at each iteration")
         return "".join(f"; {part}" for part in parts)
+
+
+def _places(unit: str, steps: Sequence[int]) -> str:
+    """Return e.g. ``epochs 2, 3 and 4``."""
+    first = ", ".join(map(str, steps[:-1]))
+    return f"{unit}{'s' * (len(steps) > 1)} {f'{first} and ' if first else ''}{steps[-1]}"
 
 
 def _constant(cfg: Any, span: _Span) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from mm2pl import uninstall_as_mmengine
 from mm2pl.cli import main
 from mm2pl.explain import curves
+from tools import reference as tools_reference
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = str(ROOT / "configs/digits/digits_cnn_20e.py")
@@ -161,7 +164,7 @@ def test_a_foreign_schedule_is_refused_or_left_out(explain: Explain, capsys: Out
         f"param_scheduler = [{schedule}]\n"
     )
     assert explain(config, "--plot", "schedule.csv") == 1
-    assert "mmnothing, which may have it, cannot be imported" in capsys.readouterr().err
+    assert "mmnothing, which may have it, is not installed" in capsys.readouterr().err
     assert explain(config, "--plot", "schedule.csv", "--skip-unknown") == 0
     assert "WarmUp is left out, and the curve is wrong for it" in capsys.readouterr().err
 
@@ -209,6 +212,48 @@ def test_each_optimizer_has_its_line(explain: Explain, monkeypatch: pytest.Monke
     assert explain(config, "--plot", "schedule.png") == 0
     names = {"lr": ["gen.lr", "disc.lr"], "momentum": ["gen.momentum", "disc.momentum"]}
     assert drawn == [(names, list(names.values()))]
+
+
+# mmdet's own scheduler, as ParamSchedulerHook steps it in MMEngine.
+_STEPPED = """
+import json, torch
+from mmdet.engine.schedulers import QuadraticWarmupLR
+from mmengine.optim import CosineAnnealingLR
+one = torch.optim.SGD([torch.zeros(1)], lr=0.01, momentum=0.9)
+first = QuadraticWarmupLR.build_iter_from_epoch(one, begin=0, end=5, epoch_length=3)
+second = CosineAnnealingLR.build_iter_from_epoch(
+    one, begin=5, end=8, T_max=3, eta_min=0.0005, epoch_length=3)
+values = []
+for _ in range(24):
+    values.append(one.param_groups[0]["lr"])
+    one.step(); first.step(); second.step()
+print(json.dumps(values))
+"""
+
+
+@pytest.mark.slow
+def test_a_librarys_schedule_is_drawn_with_its_library(tmp_path: Path, reference: Any) -> None:
+    stubs = [str(ROOT / "tests/downstream/stubs"), str(tools_reference.LIBRARIES)]
+    ours = {**os.environ, "PYTHONPATH": os.pathsep.join([*stubs, str(ROOT)])}
+    ours["MM2PL_STUB_MMCV_OPS"] = "1"
+    theirs = {**tools_reference.environment(), "MM2PL_STUB_MMCV_OPS": "1"}
+    theirs["PYTHONPATH"] = os.pathsep.join([*stubs, theirs["PYTHONPATH"]])
+    config = tmp_path / "config.py"
+    config.write_text(
+        f"_base_ = {EPOCHS!r}\ncustom_imports = dict(_delete_=True, imports=[])\n"
+        "default_scope = 'mmdet'\ntrain_cfg = dict(max_epochs=8)\n"
+        "optim_wrapper = dict(_delete_=True, optimizer=dict(type='SGD', lr=0.01, momentum=0.9))\n"
+        "param_scheduler = [\n"
+        "    dict(type='mmdet.QuadraticWarmupLR', end=5, convert_to_iter_based=True),\n"
+        "    dict(type='CosineAnnealingLR', begin=5, end=8, T_max=3, eta_min=0.0005,\n"
+        "         convert_to_iter_based=True)]\n"
+    )
+    call = ["-m", "mm2pl", "explain", "config.py", "--plot", "a.csv", "--epoch-length", "3"]
+    options: Any = {"cwd": tmp_path, "check": True, "capture_output": True, "text": True}
+    subprocess.run([sys.executable, *call], env=ours, **options)
+    done = subprocess.run([sys.executable, "-c", _STEPPED], env=theirs, **options)
+    rows = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert [float(row["lr"]) for row in rows] == json.loads(done.stdout.splitlines()[-1])
 
 
 # --------------------------------------------------------------------------- wrong calls

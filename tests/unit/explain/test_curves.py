@@ -261,7 +261,7 @@ def test_a_schedule_that_cannot_be_imported_is_refused(scope: str | None) -> Non
 
 def test_the_package_of_a_missing_schedule_is_named() -> None:
     case = _config([_one("mmnothing.QuadraticWarmupLR", by_epoch=False, end=5)], epochs=None)
-    with pytest.raises(MissingPackageError, match="mmnothing, which may have it"):
+    with pytest.raises(MissingPackageError, match="mmnothing, which may have it, is not installed"):
         _curves(case)
 
 

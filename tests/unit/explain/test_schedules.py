@@ -34,10 +34,11 @@ def _words(kind: str, length: Length = EPOCHS, **arguments: Any) -> str:
         ("lr x0.1 at epochs 8 and 11", "MultiStepLR", {"milestones": [8, 11]}),
         ("lr x0.5 at epoch 5", "MultiStepLR", {"milestones": [3], "begin": 2, "gamma": 0.5}),
         (
-            "lr x0.1 at epochs 2, 3 and 4 (not at 9, from which on it is over); then stays",
+            "lr x0.1 at epochs 2, 3 and 4 (not at epoch 9: it ends at 6); then stays",
             "MultiStepLR",
             {"milestones": [2, 3, 4, 9], "end": 6},
         ),
+        ("lr x0.1 not at epochs 12 and 14: it ends at 12", "MultiStepLR", {"milestones": [12, 14]}),
         ("lr x0.1 every 3 epochs over epochs 0-12", "StepLR", {"step_size": 3}),
         ("lr x0.9 at each epoch over epochs 0-12", "ExponentialLR", {"gamma": 0.9}),
         (
