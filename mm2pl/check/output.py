@@ -176,7 +176,7 @@ def _list(reports: Sequence[FileReport]) -> list[Block]:
         )
     remarks = Counter(text for one in reports for text in one.warnings)
     lines = [f"warning: {text}{f' ({n} files)' * (n > 1)}" for text, n in remarks.items()]
-    lines += [f"{one.file}: {line}" for one in reports for line in _of_build(one)]
+    lines += [f"{one.file}: {'; '.join(_of_build(one))}" for one in reports if one.build]
     return [*blocks, "\n".join(lines)] if lines else blocks
 
 

@@ -121,7 +121,11 @@ def test_mistakes_in_the_names_and_arguments_of_a_library_are_found(tmp_path: Pa
         "_base_ = ['mmpretrain::resnet/resnet50_8xb32_in1k.py']\n"
         "model = dict(backbone=dict(depth=49))\n"
     )
-    reports = build(tmp_path, "wrong.py", "depth.py")
+    (tmp_path / "argument.py").write_text(
+        "_base_ = ['mmpretrain::resnet/resnet50_8xb32_in1k.py']\n"
+        "model = dict(\n    backbone=dict(stem_chanels=32))\n"
+    )
+    reports = build(tmp_path, "wrong.py", "depth.py", "argument.py")
     found = findings(reports["wrong.py"])
     assert {key: one["line"] for key, one in found.items()} == {
         "default_hooks.logger.type": 2,
@@ -135,6 +139,9 @@ def test_mistakes_in_the_names_and_arguments_of_a_library_are_found(tmp_path: Pa
     assert found["train_dataloader.dataset.type"]["choices"][0] == "ImageNet"
     (one,) = findings(reports["depth.py"]).values()
     assert (one["key_path"], "invalid depth 49" in one["text"]) == ("model.backbone", True)
+    (one,) = findings(reports["argument.py"]).values()
+    assert (one["key_path"], one["line"]) == ("model.backbone.stem_chanels", 3)
+    assert one["choices"][0] == "stem_channels"
 
 
 DETECTOR = "_base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py']\n"

@@ -102,6 +102,13 @@ def test_what_was_built_is_shown(printed: Any, model: dict[str, Any], line: str)
     assert "classes: 3 looked up, 1 not found\n" + line in text
 
 
+def test_what_was_built_of_many_files_is_a_line_each(printed: Any) -> None:
+    model = {"name": "Net", "parameters": 5, "not_built_because": None}
+    build = {"types": 3, "missing": 0, "model": model}
+    text = printed(result(*(FileReport(f"{name}.py", build=build) for name in "ab")))
+    assert "b.py: classes: 3 looked up, 0 not found; model: Net, 5 parameters" in text
+
+
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [(["clean"], 0), (["clean", "findings"], 1), (["findings", "unreadable"], 2), ([], 0)],
