@@ -71,8 +71,8 @@ class _Wrapper:
         )
 
 
-def _build(dataset: Any) -> Any:
-    """Return a dataset that is given as a config or as an object."""
+def _build(dataset: Any, key: str = "dataset") -> Any:
+    """Return a dataset that is given, for the argument ``key``, as a config or as an object."""
     if isinstance(dataset, dict):
         return DATASETS.build(dataset)
     if isinstance(dataset, BaseDataset):
@@ -80,7 +80,7 @@ def _build(dataset: Any) -> Any:
     raise ConfigTypeError(
         "elements in datasets sequence should be config or `BaseDataset` instance, "
         f"but got {type(dataset)}",
-        key_path="dataset",
+        key_path=key,
     )
 
 
@@ -103,7 +103,9 @@ class ConcatDataset(_Wrapper, _ConcatDataset[Any]):
         lazy_init: bool = False,
         ignore_keys: str | list[str] | None = None,
     ) -> None:
-        self.datasets: list[Any] = [_build(dataset) for dataset in datasets]
+        self.datasets: list[Any] = [
+            _build(dataset, f"datasets[{index}]") for index, dataset in enumerate(datasets)
+        ]
         if not self.datasets:
             raise DataError("ConcatDataset needs at least one dataset", key_path="datasets")
         if ignore_keys is not None and not isinstance(ignore_keys, (str, list)):

@@ -26,7 +26,8 @@ from mm2pl.mmengine.fileio.backends.registry_utils import (
 from mm2pl.mmengine.utils import is_filepath
 
 
-def _warn(message: str) -> None:
+def log_warning(message: str) -> None:
+    """Log a warning, as MMEngine does where it raises none."""
     # Imported late: config files are read without torch, which logging needs.
     from mm2pl.mmengine.logging import print_log
 
@@ -37,7 +38,7 @@ class HardDiskBackend(LocalBackend):
     """Old name of :class:`LocalBackend`."""
 
     def __init__(self) -> None:
-        _warn(
+        log_warning(
             '"HardDiskBackend" is the alias of "LocalBackend" and the former will be deprecated '
             "in future."
         )
@@ -77,7 +78,7 @@ class FileClient:
     def __new__(
         cls, backend: str | None = None, prefix: str | None = None, **kwargs: Any
     ) -> FileClient:
-        _warn(
+        log_warning(
             '"FileClient" will be deprecated in future. Please use io functions in '
             "https://mmengine.readthedocs.io/en/latest/api/fileio.html#file-io"
         )
@@ -162,15 +163,17 @@ def parse_prefix(uri: str | Path) -> str:
     return prefix.split("::")[0].rpartition(":")[2] if separator else ""
 
 
-def check_client_args(file_client_args: Any, backend_args: Any) -> None:
-    """Warn of the old ``file_client_args`` and refuse it beside ``backend_args``."""
+def _warn(message: str) -> None:
+    warnings.warn(message, DeprecationWarning, stacklevel=4)
+
+
+def check_client_args(
+    file_client_args: Any, backend_args: Any, tell: Callable[[str], object] = _warn
+) -> None:
+    """Tell of the old ``file_client_args`` and refuse it beside ``backend_args``."""
     if file_client_args is None:
         return
-    warnings.warn(
-        '"file_client_args" will be deprecated in future. Please use "backend_args" instead',
-        DeprecationWarning,
-        stacklevel=3,
-    )
+    tell('"file_client_args" will be deprecated in future. Please use "backend_args" instead')
     if backend_args is not None:
         raise ConfigError(
             '"file_client_args" and "backend_args" cannot be set at the same time.',

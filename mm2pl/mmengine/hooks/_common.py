@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os.path as osp
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 from mm2pl.errors import ConfigError
 from mm2pl.mmengine.fileio import FileClient, get_file_backend
-from mm2pl.mmengine.logging import print_log
 
 GREATER_KEYS = [
     "acc",
@@ -36,24 +34,6 @@ def trains(runner: Any) -> bool:
     """Say whether the runner has a training loop, without asking for one to be built."""
     loop = runner._train_loop
     return loop is not None and not isinstance(loop, Mapping)
-
-
-def check_storage_args(
-    file_client_args: dict[str, Any] | None, backend_args: dict[str, Any] | None
-) -> None:
-    """Warn of the old ``file_client_args`` and refuse it beside ``backend_args``."""
-    if file_client_args is None:
-        return
-    print_log(
-        '"file_client_args" will be deprecated in future. Please use "backend_args" instead',
-        logger="current",
-        level=logging.WARNING,
-    )
-    if backend_args is not None:
-        raise ConfigError(
-            '"file_client_args" and "backend_args" cannot be set at the same time.',
-            hint='Keep "backend_args".',
-        )
 
 
 def storage(

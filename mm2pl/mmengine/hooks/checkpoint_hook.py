@@ -13,11 +13,11 @@ from typing import Any
 
 from mm2pl.errors import ConfigKeyError, ConfigTypeAssertionError, nearest
 from mm2pl.mmengine.dist import is_main_process, master_only
+from mm2pl.mmengine.fileio.file_client import check_client_args, log_warning
 from mm2pl.mmengine.hooks._common import (
     BETTER,
     GREATER_KEYS,
     LESS_KEYS,
-    check_storage_args,
     experiment_dir,
     infer_rule,
     storage,
@@ -92,7 +92,7 @@ class CheckpointHook(Hook):
         save_begin: int = 0,
         **kwargs: Any,
     ) -> None:
-        check_storage_args(file_client_args, backend_args)
+        check_client_args(file_client_args, backend_args, log_warning)
         if save_begin < 0:
             raise _wrong("save_begin", f"should not be less than 0, but got {save_begin}")
         self.interval = interval

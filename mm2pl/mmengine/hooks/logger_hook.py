@@ -14,7 +14,8 @@ import torch
 
 from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.fileio import dump
-from mm2pl.mmengine.hooks._common import check_storage_args, experiment_dir, storage, trains
+from mm2pl.mmengine.fileio.file_client import check_client_args, log_warning
+from mm2pl.mmengine.hooks._common import experiment_dir, storage, trains
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.utils import is_seq_of, scandir
@@ -63,7 +64,7 @@ class LoggerHook(Hook):
                 key_path="file_client_args",
             )
         _check_type("keep_local", keep_local, bool, "a boolean")
-        check_storage_args(file_client_args, backend_args)
+        check_client_args(file_client_args, backend_args, log_warning)
         if not isinstance(out_suffix, str) and not is_seq_of(out_suffix, str):
             raise ConfigTypeError(
                 f"out_suffix should be a string or a sequence of string, but got {out_suffix!r}",

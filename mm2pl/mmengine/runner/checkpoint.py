@@ -24,6 +24,7 @@ from mm2pl.errors import (
 )
 from mm2pl.mmengine.dist import barrier, get_dist_info
 from mm2pl.mmengine.fileio import FileClient, get_file_backend
+from mm2pl.mmengine.fileio.file_client import check_client_args, log_warning
 from mm2pl.mmengine.logging import _pickling, print_log
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
 from mm2pl.mmengine.runner._model_zoo import (  # noqa: F401  MMEngine has all of them here
@@ -448,15 +449,7 @@ def save_checkpoint(
         backend_args: Arguments of the file backend.
     """
     if file_client_args is not None:
-        print_log(
-            '"file_client_args" will be deprecated in future. Please use "backend_args" instead',
-            logger="current",
-            level=logging.WARNING,
-        )
-        if backend_args is not None:
-            raise ValueError(
-                '"file_client_args" and "backend_args" cannot be set at the same time.'
-            )
+        check_client_args(file_client_args, backend_args, log_warning)
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer, pickle_module=_pickling)
         FileClient.infer_client(file_client_args, filename).put(buffer.getvalue(), filename)

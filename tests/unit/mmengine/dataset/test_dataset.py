@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import DataError
+from mm2pl.errors import ConfigTypeError, DataError
 from mm2pl.mmengine.dataset import BaseDataset, ConcatDataset, DefaultSampler, InfiniteSampler
 
 
@@ -36,6 +36,12 @@ def test_an_empty_annotation_file_is_named(tmp_path: Path) -> None:
 def test_no_datasets_to_join_is_a_clear_error() -> None:
     with pytest.raises(DataError, match="at least one dataset"):
         ConcatDataset([])
+
+
+def test_what_is_no_dataset_is_named_by_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigTypeError) as caught:
+        ConcatDataset([_dataset(tmp_path, 1), "mnist"])  # type: ignore[list-item]
+    assert caught.value.key_path == "datasets[1]"
 
 
 def test_the_infinite_order_goes_on_after_an_iterator_is_thrown_away() -> None:
