@@ -148,7 +148,7 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
     own = _own(place, name, members)
     if own is not None:
         return own
-    if name in OVERRIDDEN.get(place or "", {}).get(registry, ()):
+    if name in _overridden(place, registry):
         return Found(None, Status.BY_CLASS, f"{place}'s own {name}, not MMEngine's")
     if name in members and members[name].is_optional and place in LIBRARIES:
         text = f"decided by its class, {place}'s or {members[name].module}'s"
@@ -163,6 +163,13 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
     if meant:
         return Found(members[meant[0]], Status.UNKNOWN, f"there is no {name}", tuple(meant))
     return Found(None, Status.BY_CLASS, _by_class(place), tuple(nearest(name, members)))
+
+
+def _overridden(scope: str | None, registry: str) -> tuple[str, ...]:
+    """Return the names that are a library's own, or those of the library that came after it."""
+    library = LIBRARIES.get(scope or "")
+    names = OVERRIDDEN.get((library and library.successor) or scope or "", {})
+    return names.get(registry, ())
 
 
 def type_place(kind: Any) -> tuple[str | None, str]:
@@ -181,7 +188,9 @@ def _own(place: str | None, name: str, members: Mapping[str, KnownClass]) -> Fou
     if place is None or place in LIBRARIES or place == _CONFIGS_OWN:
         return None
     head = place.partition(".")[0]
-    if head == "mmengine" or (head == "torch" and name in members):
+    if head == "mmengine":
+        return None
+    if head == "torch" and name in members and members[name].module.startswith("torch"):
         return None
     if place == "torch.optim":  # all of which is known
         meant = nearest(name, [one for one, row in members.items() if row.module.startswith(place)])
