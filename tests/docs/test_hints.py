@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import json
 import re
 import sys
@@ -12,9 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from lightning.pytorch import Trainer
 
 from mm2pl.cli import COMMANDS, make_parser
-from mm2pl.translate.runtime import SECTION_RULES, TOP_RULES
+from mm2pl.translate.data import LOADER_RULES
+from mm2pl.translate.hooks import DEFAULT_HOOKS
+from mm2pl.translate.runtime import TOP_RULES
+from mm2pl.translate.sections import SECTION_RULES
+from mm2pl.translate.trainer_args import TRAINER_RULES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,10 +46,17 @@ OTHERS_ARGUMENTS = {
     "max_norm": "torch.nn.utils.clip_grad_norm_",
     "drop_last": "torch's DataLoader",
     "loss": "a user's own name",
+    "lr_mult": "DefaultOptimWrapperConstructor's custom_keys",
+    "decay_mult": "DefaultOptimWrapperConstructor's custom_keys",
+    "num_layers": "LearningRateDecayOptimizerConstructor's paramwise_cfg",
+    "decay_rate": "LearningRateDecayOptimizerConstructor's paramwise_cfg",
+    "tta_model": "the libraries' test scripts",
+    "tta_pipeline": "the libraries' test scripts",
     "visualization": "a user's name of a default hook",
     "empty_init": "Trainer.init_module",
     "pretrained": "torchvision's models",
 }
+OTHERS_OPTIONS = {"--nproc_per_node": "torchrun", "--nnodes": "torchrun"}
 OTHERS_CLASSES = {
     "SGD": "torch",
     "EarlyStopping": "Lightning",
@@ -115,15 +128,19 @@ def _texts(node: ast.expr, tree: ast.Module) -> Iterator[str]:
 
 
 def _commands(text: str) -> Iterator[str]:
-    for word in re.findall(r"(?:^|`|by )mm2pl ([a-z-]+)", text):
+    for word in re.findall(r"(?:`|by |or )mm2pl ([a-z-]+)", text):
         if word not in COMMANDS:
             yield f"mm2pl {word}"
 
 
 def _options(text: str) -> Iterator[str]:
     known = {option for name in COMMANDS for option in make_parser(name)._option_string_actions}
-    for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", text):
-        if option not in known:
+    for option in re.findall(r"(?<![\w-])--[a-z][\w-]*(?:\.\w+)?", text):
+        section, _, argument = option.partition(".")
+        if argument and section == "--trainer":
+            if argument not in {"KEY", "NAME", *(rule.key for rule in TRAINER_RULES)}:
+                yield option
+        elif option not in known and option not in OTHERS_OPTIONS:
             yield option
 
 
@@ -151,31 +168,34 @@ def _resolves(name: str) -> bool:
     value: Any = importlib.import_module(path)
     for part in rest.split("."):
         path = f"{path}.{part}"
-        if not hasattr(value, part):
-            try:
-                value = importlib.import_module(path)
-            except ImportError:
-                return False
-        else:
+        if hasattr(value, part):
             value = getattr(value, part)
+        elif importlib.util.find_spec(path) is None:  # some do not import without a GPU
+            return False
     return True
 
 
 def _arguments(text: str) -> Iterator[str]:
     """Yield what stands before ``=`` and is no key of a config and no argument of a function."""
-    for name in re.findall(r"(?<![\w.{}])([a-z_]\w*)=(?!=)", text):
+    for name in re.findall(r"(?<![\w.{}-])([a-z_]\w*)=(?!=)", text):
         if name not in {*_keys(), *_parameters(), *OTHERS_ARGUMENTS}:
             yield f"{name}="
 
 
 def _paths(text: str) -> Iterator[str]:
     """Yield config keys, ``section.key``, whose key nothing reads."""
-    top = {rule.key for rule in TOP_RULES} | {"trainer"}
+    top = {rule.key for rule in TOP_RULES}
     for path in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]\w*)+", text):
         first, *rest = path.split(".")
         unknown = [one for one in rest if one not in {*_keys(), *_parameters(), *OTHERS_ARGUMENTS}]
-        if first in top and unknown:
+        if first in top and unknown and not _is_trainers(path):
             yield path
+
+
+def _is_trainers(path: str) -> bool:
+    """Tell whether it is Lightning's Trainer, not the config's section, of which something is."""
+    first, _, name = path.partition(".")
+    return first == "trainer" and hasattr(Trainer, name)
 
 
 def _types(text: str) -> Iterator[str]:
@@ -192,7 +212,8 @@ def _table() -> dict[str, Any]:
 
 def _keys() -> set[str]:
     rules = [*TOP_RULES, *(rule for rules in SECTION_RULES.values() for rule in rules)]
-    keys = {rule.key for rule in rules} | {"type", "trainer"}
+    keys = {rule.key for rule in rules} | {"type", *DEFAULT_HOOKS}
+    keys |= {rule.key for rule in (*TRAINER_RULES, *LOADER_RULES)}
     for kinds in _table().values():
         for row in kinds.values() if isinstance(kinds, dict) else ():
             keys |= set(row["arguments"])
@@ -255,4 +276,5 @@ def test_what_does_not_exist_is_found(check: Callable[[str], Iterator[str]], tex
 def test_the_lists_of_others_names_are_needed() -> None:
     texts = " ".join(hint.text for hint in hints())
     assert [name for name in OTHERS_ARGUMENTS if not re.search(rf"\b{name}\b", texts)] == []
+    assert [name for name in OTHERS_OPTIONS if name not in texts] == []
     assert [name for name in OTHERS_CLASSES if f"'{name}'" not in texts] == []

@@ -29,15 +29,13 @@ REFUSALS = "unit/translate/test_refused_rows.py::test_what_a_rule_refuses_is_tol
 _ALL_RUNS = "parity: "
 _TWO_PROCESSES = "parity, 2 processes: "
 NEEDS_NONE = (Status.BY_CLASS.value, Status.VARIABLE.value, OWN)
-# These look at what is said of a config, and run none.
+# These look at what is said of a config or a wrong call, and prove nothing of a run.
 _ABOUT_TEXTS = (
-    "unit/translate/",
-    "unit/check/",
-    "unit/explain/",
-    "unit/cli/",
-    "unit/tools/",
-    "docs/",
+    *("unit/translate/", "unit/check/", "unit/explain/", "unit/cli/", "unit/tools/", "docs/"),
+    *("cli/test_bad_input", "cli/test_check", "cli/test_completion", "cli/test_explain"),
+    *("cli/test_habits", "cli/test_print_config", "cli/test_trainer_options"),
 )
+_OF_TRAINER = ("unit/test_trainer", "unit/translate/test_trainer")
 # Here a runner is also called otherwise.
 _OF_RUNNERS = ("unit/test_runner", "unit/runner_")
 # Sections whose type may be left out.
@@ -114,6 +112,8 @@ class Proofs:
         elif test.startswith(_ALL_RUNS[:6]):
             kind = 1
         elif test == SIGNATURES:
+            kind = 5
+        elif test.startswith(_ABOUT_TEXTS):
             kind = 4
         else:
             kind = 2 if "mmengine.py" in test or "parity" in test else 3
@@ -156,16 +156,15 @@ class Proofs:
         }
         names = [name for name in self._rows if name.startswith("mmengine.")]
         for test, used in tests.items():
-            if test.startswith(_ABOUT_TEXTS) and "trainer" not in test:
+            if test.startswith(_OF_TRAINER):
+                self._prove((f"trainer.{one}" for one in used.words | used.trainer), test)
+                self._prove(["trainer"], test)
+            if test.startswith(_ABOUT_TEXTS):
                 continue
             for (registry, kind), order in orders.items():
                 if kind in used.given:
                     given = used.given[kind] | set(order[: used.positional.get(kind, 0)])
                     self._prove(_in_class(f"{registry}.{kind}", given), test)
-            if "trainer" in test:
-                self._prove((f"trainer.{one}" for one in used.words), test)
-            self._prove((f"trainer.{one}" for one in used.trainer), test)
-            self._prove(["trainer"] if used.trainer else [], test)
             attributes = used.words if test.startswith(_OF_RUNNERS) else used.attributes
             self._prove((f"Runner.{one}" for one in attributes), test)
             self._prove((name for name in names if _is_used(name, test, used)), test)

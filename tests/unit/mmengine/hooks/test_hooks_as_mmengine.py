@@ -27,18 +27,30 @@ def ours() -> Any:
     return _SCENARIOS["run"]("mm2pl.mmengine")
 
 
+@pytest.mark.proves(
+    "HOOKS.CheckpointHook.{interval,by_epoch,save_begin,save_last,save_best,rule}",
+    "HOOKS.CheckpointHook.{greater_keys,less_keys,max_keep_ckpts,filename_tmpl,out_dir}",
+    "HOOKS.CheckpointHook.{save_optimizer,save_param_scheduler,**kwargs}",
+)
 @pytest.mark.parametrize("name", _CHECKPOINTS)
 def test_checkpoints_are_saved_and_removed_alike(ours: Any, theirs: Any, name: str) -> None:
     key = f"checkpoint: {name}"
     assert ours[key] == theirs[key]
 
 
+@pytest.mark.proves(
+    "HOOKS.LoggerHook.{interval,ignore_last,interval_exp_name,log_metric_by_epoch}",
+    "HOOKS.LoggerHook.{out_dir,out_suffix,keep_local}",
+)
 @pytest.mark.parametrize("name", _LOGS)
 def test_logs_are_written_alike(ours: Any, theirs: Any, name: str) -> None:
     key = f"logger: {name}"
     assert ours[key] == theirs[key]
 
 
+@pytest.mark.proves(
+    "HOOKS.EarlyStoppingHook.{monitor,rule,min_delta,check_finite,patience,stopping_threshold}"
+)
 @pytest.mark.parametrize("name", _STOPS)
 def test_training_is_stopped_alike(ours: Any, theirs: Any, name: str) -> None:
     key = f"stopping: {name}"
