@@ -158,7 +158,7 @@ def _scope(plan: Plan, entries: Sequence[Entry]) -> Iterator[None]:
     # A new-style config names MMEngine's classes by import.
     install_as_mmengine()
     foreign = any(not entry.is_built_in for entry in entries)
-    if foreign:
+    if foreign and not MMLogger.check_instance_created("mm2pl explain"):
         # The registry warns of a library that is not there; the error says it better.
         MMLogger.get_instance("mm2pl explain", log_level="ERROR")
     scope = plan.runtime.default_scope if foreign else None

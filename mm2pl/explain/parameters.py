@@ -40,8 +40,9 @@ def build_and_describe(args: argparse.Namespace) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):  # libraries print while they build
         cfg = read_config(args.config, args.cfg_options, import_custom_modules=True)
         cfg, _ = profiles.with_profile(cfg, args.run_command)
-        # The constructor logs every parameter's options: the page has them.
-        MMLogger.get_instance("mm2pl explain", log_level="WARNING")
+        if not MMLogger.check_instance_created("mm2pl explain"):
+            # The constructor logs every parameter's options: the page has them.
+            MMLogger.get_instance("mm2pl explain", log_level="WARNING")
         return describe(translate(cfg))
 
 
