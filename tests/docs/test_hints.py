@@ -56,7 +56,7 @@ OTHERS_ARGUMENTS = {
     "empty_init": "Trainer.init_module",
     "pretrained": "torchvision's models",
 }
-OTHERS_OPTIONS = {"--nproc_per_node": "torchrun", "--nnodes": "torchrun"}
+OTHERS_OPTIONS = {"--nproc_per_node": "torchrun"}
 OTHERS_CLASSES = {
     "SGD": "torch",
     "EarlyStopping": "Lightning",
