@@ -22,23 +22,31 @@ def objects(plan: Plan) -> dict[str, Any]:
     if plan.optim is not None:
         rows["optimizer"] = "the wrapper, stepping LightningOptimizers (manual optimization)"
         rows["schedules"] = "stepped by ParamSchedulerHook; Lightning has none of its own"
-    return {**rows, "trainer": trainer_arguments(plan)}
+    return {**rows, "trainer": trainer_arguments(plan), "settings": _settings(plan)}
+
+
+def _settings(plan: Plan) -> list[str]:
+    """Return what the config's own ``trainer=dict(...)`` changes, and what is passed on of it."""
+    changes = plan.runtime.trainer_changes
+    lines = [f"trainer.{change.argument} becomes {change}" for change in changes]
+    told = {change.argument for change in changes}
+    given = classes.named(classes.raw(plan.runtime.trainer))
+    return lines + [f"trainer.{key}={value!r}" for key, value in given.items() if key not in told]
 
 
 def trainer_arguments(plan: Plan) -> dict[str, Any]:
-    """Return the Trainer's arguments that differ from Lightning's, or that the config gives."""
+    """Return the Trainer's arguments that differ from Lightning's defaults."""
     alone = plan.runtime.launcher == "none"
-    arguments: dict[str, Any] = {
+    return {
         "max_epochs": plan.trainer_epochs,
         "strategy": "auto" if alone else "WrappedModelStrategy()",
         "devices": 1,
         "check_val_every_n_epoch": None,
-        "num_sanity_val_steps": 0,
+        "num_sanity_val_steps": plan.runtime.trainer.get("num_sanity_val_steps", 0),
         "use_distributed_sampler": False,
         "inference_mode": False,
         "enable_checkpointing": False,
     }
-    return {**arguments, **classes.named(classes.raw(plan.runtime.trainer))}
 
 
 def _visualizer(plan: Plan) -> str:

@@ -249,6 +249,15 @@ def test_the_trainers_arguments_are_those_that_it_gets(
     assert {key: given[key] for key in shown} == shown
 
 
+def test_the_configs_own_trainer_settings_are_shown() -> None:
+    made = _page(trainer={"max_epochs": 3, "detect_anomaly": True})
+    assert made["lightning"]["settings"] == [
+        "trainer.max_epochs becomes train_cfg.max_epochs=3",
+        "trainer.detect_anomaly=True",
+    ]
+    assert made["loop"]["length"] == 3
+
+
 def test_the_page_is_json_and_imports_neither_torch_nor_lightning() -> None:
     source = (
         "import json, sys; from mm2pl.cli import main; main(sys.argv[1:]);"
