@@ -40,4 +40,6 @@ class Marks:
     def place(self, container: Any, key: str = "") -> tuple[str, int] | None:
         """Return where a key of a dict stands."""
         number = dict.get(container, marked(key)) if isinstance(container, dict) else None
-        return self._places[number] if isinstance(number, int) else None
+        if type(number) is int and 0 <= number < len(self._places):
+            return self._places[number]
+        return None

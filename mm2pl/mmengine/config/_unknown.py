@@ -6,7 +6,11 @@ from typing import Any
 
 from mm2pl.mmengine.config._dict import DELETE_KEY, ConfigDict
 
-_UNKNOWN = "\ue002"
+_KEY = "\ue002"
+
+
+class _Unknown:
+    """Stands in values that are not known; no config can write it, and a copy of it is itself."""
 
 
 def unknown() -> ConfigDict:
@@ -18,13 +22,13 @@ def unknown() -> ConfigDict:
 
 def is_unknown(value: Any) -> bool:
     """Tell whether nothing is known of a value."""
-    return isinstance(value, dict) and _UNKNOWN in value
+    return isinstance(value, dict) and dict.get(value, _KEY) is _Unknown
 
 
 def make_unknown(value: Any) -> None:
     """Forget what is known of a container, wherever it is held."""
     if isinstance(value, dict):
         value.clear()
-        dict.update(value, {DELETE_KEY: True, _UNKNOWN: True})
+        dict.update(value, {DELETE_KEY: True, _KEY: _Unknown})
     elif isinstance(value, list):
         value.clear()

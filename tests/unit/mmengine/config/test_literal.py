@@ -109,6 +109,7 @@ REFUSED: dict[str, list[tuple[int, str]]] = {
     "a = b": [(1, "the name 'b', which is not defined")],
     "a = __name__": [(1, "the builtin __name__")],
     "a = {}\nb = a['x']": [(2, "it would raise KeyError: 'x'")],
+    "a = {'\ue002': True}\nb = a['x']": [(2, "it would raise KeyError: 'x'")],
     "a = 1 / 0": [(1, "it would raise ZeroDivisionError: division by zero")],
     "a = {[]: 1}": [(1, "it would raise TypeError: unhashable type: 'list'")],
     "a, b = 1, 2, 3": [

@@ -231,6 +231,11 @@ def test_nothing_is_said_twice_of_a_config(
     assert caplog.messages == []
 
 
+def test_keys_that_look_like_the_notes_of_places_do_no_harm(tmp_path: Path) -> None:
+    code = "a = {'x': 1, '\ue001x': 99, '\ue001': -1, '\ue002': True}\nb = a['x']\n"
+    assert found(write(tmp_path, a__py=code), "a.x", "a", "b") == ["[a.py:1]", "a.py:1", "a.py:2"]
+
+
 def test_nothing_is_run(tmp_path: Path) -> None:
     file = write(tmp_path, a__py=f"x = dict(y=open({str(tmp_path / 'trace')!r}, 'w'))\n")
     assert found(file, "x.y") == ["a.py:1"]
