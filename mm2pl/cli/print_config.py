@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from mm2pl.cli.config_file import add_cfg_options, read_config
-from mm2pl.cli.output import print_last, say
+from mm2pl.cli.output import colours, print_last, say
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, nearest
 
 _FORMATS = ("py", "yaml", "json")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"note: {note}")
     if args.output:
         _write(args.output, text)
-    elif sys.stdout.isatty():
+    elif colours(sys.stdout):
         _show(text, _LEXERS.get(kind, kind))
     else:
         print_last(text.rstrip("\n"))
@@ -219,6 +219,7 @@ def _show(text: str, lexer: str) -> None:
     from rich.console import Console
     from rich.syntax import Syntax
 
-    Console(soft_wrap=True).print(
-        Syntax(text.rstrip("\n"), lexer, background_color="default", word_wrap=True)
-    )
+    # The terminal's own colours, whatever its background is.
+    look = {"theme": "ansi_dark", "background_color": "default"}
+    shown = Syntax(text.rstrip("\n"), lexer, word_wrap=True, **look)  # type: ignore[arg-type]
+    Console(soft_wrap=True).print(shown)

@@ -19,7 +19,7 @@ def render(page: Mapping[str, Any]) -> list[tuple[str, Rows]]:
         ("model", _rows(_model(page["model"]))),
         ("optimizer", _rows(_optimizer(page["optimizer"]))),
         ("loop", _rows(_loop(page["loop"]))),
-        ("schedules", _schedules(page["schedules"])),
+        ("schedules", _schedules(page["schedules"]) if page["optimizer"] else []),
         ("hooks, in the order in which they run", _hooks(page["hooks"])),
         ("points, and what runs there", _points(page)),
         ("in Lightning", _rows(_lightning(page["lightning"]))),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +242,20 @@ def test_custom_imports_are_not_run(tmp_path: Path, capsys: Out) -> None:
     file.write_text("custom_imports = dict(imports=['no_such_module'])\n")
     assert main(["print-config", str(file)]) == 0
     assert "no_such_module" in capsys.readouterr().out
+
+
+def test_a_terminal_gets_the_same_code_in_colours(
+    capsys: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ["print-config", str(ROOT / "configs/digits/digits_cnn_20e.py"), "--key", "train_cfg"]
+    main(call)
+    plain = capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    main(call)
+    coloured = capsys.readouterr().out
+    assert "\033[" in coloured
+    without = re.sub(r"\033\[[\d;]*m", "", coloured)
+    assert [line.rstrip() for line in without.splitlines()] == plain.splitlines()
