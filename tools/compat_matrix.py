@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.matrix import files  # noqa: E402
-from tools.matrix.proofs import NEEDS_NONE, Proofs, collected  # noqa: E402
+from tools.matrix.proofs import SIGNATURES, Proofs, collected  # noqa: E402
 from tools.matrix.rows import Row, Section, sections  # noqa: E402
 
 FILE = ROOT / "compat_matrix.md"
@@ -81,15 +81,15 @@ def _table(first: str, rows: Iterable[Row], proofs: Proofs) -> str:
     lines = [f"| {first} in MMEngine | here | proven by |", "|---|---|---|"]
     for row in rows:
         here = f"{row.status}: {row.text}" if row.text else row.status
-        cells = (row.shown, here, _proven_by(row, proofs.tests[row.name]))
+        cells = (row.shown, here, _proven_by(proofs.tests[row.name]))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _proven_by(row: Row, tests: list[str]) -> str:
-    if not tests:
-        return "" if row.status in NEEDS_NONE else "none"
-    shown = ", ".join(f"`{test}`" if "/" in test or ":" in test else test for test in tests[:SHOWN])
+def _proven_by(tests: list[str]) -> str:
+    if tests == [SIGNATURES]:
+        return "*signature*"
+    shown = ", ".join(f"`{test}`" for test in tests[:SHOWN])
     return f"{shown} and {len(tests) - SHOWN} more" if len(tests) > SHOWN else shown
 
 

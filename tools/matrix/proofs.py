@@ -111,8 +111,6 @@ class Proofs:
             kind = 0
         elif test.startswith(_ALL_RUNS[:6]):
             kind = 1
-        elif test == SIGNATURES:
-            kind = 5
         elif test.startswith(_ABOUT_TEXTS):
             kind = 4
         else:
@@ -186,7 +184,7 @@ class Proofs:
         for name, row in self._rows.items():
             if row.status == Status.UNSUPPORTED.value:
                 self._found[name].add(MARKS if row.text in marked else REFUSALS)
-            elif name.startswith("mmengine."):
+            elif name.startswith("mmengine.") and not self._found[name]:
                 self._found[name].add(SIGNATURES)
 
 
