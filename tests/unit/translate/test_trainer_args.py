@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -304,3 +305,13 @@ def test_a_section_that_is_no_dict_is_refused():
 def test_all_problems_are_told_at_once():
     with pytest.raises(ConfigError, match="3 problems in the config"):
         translate(config() | {"trainer": {"max_epoch": 1, "plugins": [1], "devices": 0}})
+
+
+# --------------------------------------------------------------------------- the document
+
+
+def test_the_document_lists_each_argument_as_its_row_says():
+    text = (Path(__file__).parents[3] / "docs/trainer.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+    rows = [f"| `{rule.key}` | {rule.status.value} | {rule.text} |" for rule in TRAINER_RULES]
+    assert table == rows
