@@ -85,9 +85,10 @@ def positions_of(args: argparse.Namespace) -> Positions:
     """Return what tells where each key of the command's config was set."""
     from mm2pl.mmengine.config._positions import Positions
 
-    given = {name for name, value in vars(args).items() if value not in (None, False)}
+    given = {k for k, value in vars(args).items() if value is not None and value is not False}
     set_by = {key for key, names in _KEYS_OF_OPTIONS.items() if given.intersection(names)}
-    return Positions(args.config, [*(args.cfg_options or {}), *set_by])
+    trainer = [f"trainer.{key}" for key in getattr(args, "trainer_given", None) or ()]
+    return Positions(args.config, [*(args.cfg_options or {}), *set_by, *trainer])
 
 
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
