@@ -369,9 +369,15 @@ def test_a_wrong_call_ends_with_status_2(
     [
         (["nowhere.py"], "nowhere.py: the config file does not exist"),
         (["."], "this is a folder"),
-        (["config.py", "--cfg-options", "a.c.5=1"], "the command line, a.c.5: --cfg-options"),
+        (
+            ["config.py", "--cfg-options", "a.c.5=1"],
+            "(set by the command line), a.c.5: --cfg-options",
+        ),
         (["config.py", "--cfg-options", "a..b=1"], "'a..b' has an empty part"),
-        (["config.py", "nowhere.pth"], "the command line, load_from: the checkpoint nowhere.pth"),
+        (
+            ["config.py", "nowhere.pth"],
+            "(set by the command line), load_from: the checkpoint nowhere.pth",
+        ),
     ],
 )
 def test_a_wrong_config_ends_with_status_2(
