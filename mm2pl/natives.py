@@ -13,7 +13,7 @@ from lightning.pytorch.profilers import Profiler
 from mm2pl.errors import ConfigError, ConfigTypeError, nearest
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.translate.trainer_meaning import REFUSED_CALLBACKS
+from mm2pl.translate.trainer_callbacks import REFUSED_CALLBACKS
 
 _OLD_PACKAGE = "pytorch_lightning."
 _PROFILERS = {

@@ -28,9 +28,6 @@ def progress_bars(runner: Runner) -> list[pl.Callback]:
     Args:
         runner: The run whose progress is shown.
     """
-    settings = runner.plan.runtime.trainer
-    if not settings.get("enable_progress_bar", True):
-        return []
     if not sys.stdout.isatty() or os.environ.get("TERM") in (None, "", "dumb", "unknown"):
         return []
     return [RunProgress(runner)]

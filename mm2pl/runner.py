@@ -151,9 +151,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
             self.visualizer, self._work_dir, self._experiment_name, self._timestamp
         )
         with _lightning.quiet():
-            self.trainer = make_trainer(
-                self.plan, [self._hook_callback, *progress_bars(self)], self._work_dir
-            )
+            bars = progress_bars(self) if runtime.trainer.get("enable_progress_bar", True) else []
+            self.trainer = make_trainer(self.plan, [self._hook_callback, *bars], self._work_dir)
             self.trainer.loggers = [own, *more_loggers(self)]
         if "profiler" in runtime.trainer:
             self._hook_collection.profiler = self.trainer.profiler  # type: ignore[attr-defined]
