@@ -293,14 +293,12 @@ def _is_right(rule: TrainerRule, value: Any, report: Report) -> bool:
 
 
 def _unknown(key: str, report: Report) -> None:
-    where, near = f"{SECTION}.{key}", nearest(key, _BY_KEY)
-    report.note(where, Status.UNKNOWN, "the Trainer has no such argument", near)
     report.problems.append(
         ConfigError(
             f"lightning.pytorch.Trainer has no argument {key!r}",
-            key_path=where,
+            key_path=f"{SECTION}.{key}",
             file=report.file,
-            choices=near,
+            choices=nearest(key, _BY_KEY),
         )
     )
 
