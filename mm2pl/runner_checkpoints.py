@@ -12,12 +12,14 @@ from mm2pl.errors import CheckpointError, ConfigTypeError
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.optim.optimizer.zero_optimizer import gather_shards
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
     find_latest_checkpoint,
 )
+from mm2pl.optim import torch_optimizers
 
 
 class RunnerCheckpoints:
@@ -115,7 +117,6 @@ class RunnerCheckpoints:
         self.logger.info(f"Load checkpoint from {filename}")
         return loaded
 
-    @master_only
     def save_checkpoint(
         self: Any,
         out_dir: str,
@@ -139,12 +140,35 @@ class RunnerCheckpoints:
             by_epoch: Whether this is an epoch's end, which is not counted yet.
             backend_args: Arguments of the file backend.
         """
+        if save_optimizer:
+            # Differs: MMEngine asks on rank 0 alone, which waits for the others for ever.
+            gather_shards(torch_optimizers(self.optim_wrapper))
+        self._save_checkpoint(
+            out_dir,
+            filename,
+            save_optimizer,
+            save_param_scheduler,
+            meta,
+            by_epoch,
+            backend_args or file_client_args,
+        )
+
+    @master_only
+    def _save_checkpoint(
+        self: Any,
+        out_dir: str,
+        filename: str,
+        save_optimizer: bool,
+        save_param_scheduler: bool,
+        meta: dict[str, Any] | None,
+        by_epoch: bool,
+        backend_args: Any,
+    ) -> None:
         if meta is not None and not isinstance(meta, dict):
             raise ConfigTypeError(f"meta must be a dict or None, got {type(meta)}")
         meta = meta or {}
         meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
         meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
-        backend_args = backend_args or file_client_args
         collected = checkpoint.collect(
             self,
             meta=meta,

@@ -1,11 +1,18 @@
-"""Marks for what is unsupported, so that errors, checks and the matrix say the same thing."""
+"""Marks for what is unsupported or becomes something else.
+
+Errors, checks and the matrix read them, and so say the same thing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from mm2pl.errors import UnsupportedError, UnsupportedModuleError
+from mm2pl.plan import Status
+
+Kind = TypeVar("Kind", bound=type[Any])
 
 
 @dataclass(frozen=True)
@@ -77,3 +84,32 @@ def unsupported(name: str, reason: str, hint: str | None = None) -> type[Any]:
         (),
         {"__doc__": str(marker.error()), "__new__": _refuse, "__marker__": marker},
     )
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """What a class that configs may name is here.
+
+    Attributes:
+        status: ``TRANSLATED`` if results are MMEngine's, ``APPROXIMATED`` if they are close.
+        text: What it becomes.
+    """
+
+    status: Status
+    text: str
+
+
+def becomes(status: Status, text: str) -> Callable[[Kind], Kind]:
+    """Mark a class as something else than MMEngine's; read it with :func:`counterpart`."""
+
+    def mark(kind: Kind) -> Kind:
+        kind.__counterpart__ = Counterpart(status, text)
+        return kind
+
+    return mark
+
+
+def counterpart(kind: Any) -> Counterpart | None:
+    """Return the mark of a class itself: a subclass of the user's has none."""
+    found: Counterpart | None = getattr(kind, "__dict__", {}).get("__counterpart__")
+    return found

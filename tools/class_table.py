@@ -20,6 +20,7 @@ from mm2pl.mmengine import _strategy, registry
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.model.wrappers import MMDistributedDataParallel
 from mm2pl.mmengine.optim.optimizer import _third_party
+from mm2pl.support import counterpart
 
 FILE = Path(__file__).parents[1] / "mm2pl" / "translate" / "classes.json"
 # What a class fills in itself, so that a config cannot: `lr` and `momentum` are the names of what
@@ -27,6 +28,8 @@ FILE = Path(__file__).parents[1] / "mm2pl" / "translate" / "classes.json"
 _FILLED = {"LRSchedulerMixin": "param_name", "MomentumSchedulerMixin": "param_name"}
 # Whose arguments **kwargs are, where it is not the next base class.
 _KWARGS = {"MMSeparateDistributedDataParallel": MMDistributedDataParallel}
+# Hands **kwargs to a class that another argument names.
+_TO_ANOTHER = ("ZeroRedundancyOptimizer",)
 # Takes **kwargs that nothing can use: the call that saves refuses any.
 _CLOSED = ("CheckpointHook",)
 # Registries of parts that lie inside a model or a data pipeline, whose classes are the library's.
@@ -62,6 +65,9 @@ def describe(kind: Any) -> dict[str, Any]:
     arguments, is_open = _arguments(kind)
     module = kind.__module__.replace("mm2pl.mmengine.", "mmengine.")
     row = {"module": module, "arguments": {n: _default(p) for n, p in arguments.items()}}
+    mark = counterpart(kind)
+    if mark is not None:
+        row["becomes"] = [mark.status.value, mark.text]
     if inspect.isclass(kind) and issubclass(kind, Hook):
         row |= {"priority": kind.priority, "points": Hook.get_triggered_stages(kind.__new__(kind))}
     return row | ({"open": True} if is_open and kind.__name__ not in _CLOSED else {})
@@ -117,6 +123,8 @@ def _initializers(kind: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     for base in inspect.getmro(kind):
         if "__init__" in vars(base) and base is not object:
             yield base.__name__, vars(base)["__init__"]
+            if base.__name__ in _TO_ANOTHER:
+                return
             if base.__name__ in _KWARGS:
                 yield from _initializers(_KWARGS[base.__name__])
                 return

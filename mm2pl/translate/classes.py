@@ -34,6 +34,7 @@ class KnownClass:
         arguments: Whether each argument must be given.
         defaults: The defaults that are plain values; tuples are lists here.
         open: Whether it takes further arguments, which it hands to something else.
+        becomes: What becomes of it if it is something else here: the status and what it is.
         reason: Why it is not supported, if it is not.
         hint: What to do instead.
         priority: A hook's own priority.
@@ -45,6 +46,7 @@ class KnownClass:
     arguments: Mapping[str, bool] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     open: bool = False
+    becomes: tuple[Status, str] | None = None
     reason: str | None = None
     hint: str | None = None
     priority: str | int | None = None
@@ -124,6 +126,9 @@ def classes() -> dict[str, dict[str, KnownClass]]:
 
 def _known(name: str, row: dict[str, Any]) -> KnownClass:
     arguments = row.pop("arguments")
+    if "becomes" in row:
+        status, text = row["becomes"]
+        row["becomes"] = Status(status), text
     return KnownClass(
         name,
         arguments={argument: default == [] for argument, default in arguments.items()},
@@ -157,6 +162,8 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
         known = members[name]
         if known.reason is not None:
             return Found(known, Status.UNSUPPORTED, known.reason)
+        if known.becomes is not None:
+            return Found(known, *known.becomes)
         return Found(known, Status.AS_IS, f"{_whose(known)} {name}")
     # A library's Lamb is no misspelt LAMB of bitsandbytes'.
     meant = misspelt(name, [one for one, known in members.items() if not known.is_optional])

@@ -7,7 +7,7 @@ from typing import Any
 
 from mm2pl.errors import nearest
 from mm2pl.plan import Status
-from mm2pl.translate.classes import KnownClass, find, read_typed
+from mm2pl.translate.classes import KnownClass, classes, find, read_typed
 from mm2pl.translate.paramwise import Optimizer, read_paramwise
 from mm2pl.translate.report import Report, Rule, raw_items, whole_number
 
@@ -24,8 +24,18 @@ AMP_RULES = (
     Rule("dtype", Status.AS_IS, "the wrapper's own autocast"),
     Rule("use_fsdp", Status.AS_IS, "the scaler is torch's ShardedGradScaler; no more than that"),
 )
+# Option of apex's -> the values with which torch's autocast does the same, beside None.
+NOT_IN_TORCH: Mapping[str, tuple[Any, ...]] = {
+    "cast_model_type": (),
+    "patch_torch_functions": (True,),
+    "keep_batchnorm_fp32": (True, "True"),
+    "master_weights": (True,),
+    "cast_model_outputs": (),
+    "num_losses": (1,),
+}
 PLAIN = (str, int, float, list, tuple)  # values that are nothing built
-_AMP = "AmpOptimWrapper"
+_AMP, _APEX = "AmpOptimWrapper", "ApexOptimWrapper"
+LEVELS = ("O0", "O1", "O2", "O3")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Kind of clipping -> torch's function, its arguments, and the one it cannot do without.
 CLIPPING = {
@@ -33,6 +43,15 @@ CLIPPING = {
     "value": ("clip_grad_value_", ("clip_value", "foreach")),
 }
 _SCALER = ("init_scale", "growth_factor", "backoff_factor", "growth_interval", "enabled")
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is that of a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_wrapper(value: Any) -> bool:
@@ -112,6 +131,8 @@ def _read_arguments(
     )
     if amp:
         _check_amp(section, path, report)
+    if kind is not None and kind.name == _APEX:
+        _check_apex(section, path, report)
     read_clipping(section.get("clip_grad"), f"{path}.clip_grad", report)
 
 
@@ -127,9 +148,27 @@ def _check_amp(given: Mapping[str, Any], path: str, report: Report) -> None:
         _read_call("GradScaler", _SCALER, scale, f"{path}.loss_scale", report)
 
 
+def _check_apex(given: Mapping[str, Any], path: str, report: Report) -> None:
+    level, scale = given.get("opt_level", "O1"), given.get("loss_scale", "dynamic")
+    if level not in LEVELS:
+        message = f"opt_level must be one of {', '.join(LEVELS)}, got {level!r}"
+        report.later(message, f"{path}.opt_level", choices=nearest(str(level), LEVELS))
+    if level in ("O2", "O3"):
+        text = "as O1: autocast, with float32 weights"
+        report.instead(f"{path}.opt_level", Status.APPROXIMATED, text)
+    if isinstance(scale, str) and scale != "dynamic" and not is_number(scale):
+        message = f"loss_scale must be 'dynamic' or a number, got {scale!r}"
+        report.later(message, f"{path}.loss_scale", choices=("dynamic",))
+    for option, met in NOT_IN_TORCH.items():
+        if given.get(option) not in (None, *met):
+            text = "torch.amp has no such option"
+            report.instead(f"{path}.{option}", Status.NO_EFFECT, text)
+
+
 def read_optimizer(given: Mapping[str, Any], path: str, report: Report) -> KnownClass | None:
     """Read an optimizer's section, and return its class if it is one of torch's."""
-    known = read_typed(given, "OPTIMIZERS", path, report)
+    inner = classes()["OPTIMIZERS"].get(str(given.get("optimizer_type")))
+    known = read_typed(given, "OPTIMIZERS", path, report, handed=inner)
     if "type" not in given:
         for key in nearest("type", given, 1):
             report.note(f"{path}.{key}", Status.UNKNOWN, "nothing reads this key", ("type",))

@@ -38,7 +38,7 @@ EXPECTED = {
     ("no effect", "param_scheduler.milestones"): (5, "the last one is the end of training"),
     ("no effect", "param_scheduler[].milestones"): (4, "milestones behind the schedule's end"),
     ("no effect", "train_cfg.val_begin"): (6, "MaskTrack R-CNN: 13 of 12 epochs, on purpose"),
-    ("unsupported", "optim_wrapper.type"): (3, "DeepSpeedOptimWrapper"),
+    ("approximated", "optim_wrapper.type"): (3, "DeepSpeedOptimWrapper"),
     ("unsupported", "strategy.type"): (5, "DeepSpeedStrategy, FSDPStrategy"),
     ("unsupported", "visualizer.vis_backends[].type"): (1, "WandbVisBackend"),
     ("problem", "strategy.type"): (5, "the same, which is refused"),

@@ -50,6 +50,9 @@ _TABLE = {
     "mmengine.*.musa": _VENDOR,
     "mmengine.model.base_model.data_preprocessor.CastData": _ANNOTATION,
     "mmengine.structures.instance_data.*TypeTensor": _ANNOTATION,
+    "mmengine.optim.*ZeroRedundancyOptimizer*": (
+        "torch's class becomes a base when the first is made: its import takes seconds"
+    ),
     "mmengine.optim.optimizer.builder.NPU_OPTIMIZERS": "torch_npu's optimizers are not registered",
     "mmengine.optim.optimizer.builder.register_*": "ran at import; one function is in their place",
     "mmengine.runner.*ConfigType": _ANNOTATION,

@@ -12,7 +12,7 @@ from typing import Any
 
 from mm2pl.mmengine import registry
 from mm2pl.plan import Status
-from mm2pl.support import Marker
+from mm2pl.support import Marker, counterpart
 
 OWN = "mm2pl's own"
 INTRODUCTION = """\
@@ -106,7 +106,8 @@ def _of_class(registry_name: str, name: str, kind: Any) -> Iterator[Found]:
         return
     known = _TABLE.get(registry_name, {}).get(name, {})
     status = _status(registry_name, known.get("module", "mmengine"))
-    yield place, f"`{name}`", status, summary(kind)
+    mark = counterpart(kind)
+    yield place, f"`{name}`", *((mark.status.value, mark.text) if mark else (status, summary(kind)))
     if registry_name in _WITHOUT or not isinstance(kind, type):
         return
     defaults = known.get("arguments", {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mm2pl.mmengine.optim.optimizer._unsupported import DeepSpeedOptimWrapper
+from mm2pl.mmengine.optim.optimizer._deepspeed import DeepSpeedOptimWrapper
 from mm2pl.mmengine.registry import STRATEGIES
 from mm2pl.support import unsupported
 from mm2pl.translate.strategies import REFUSED

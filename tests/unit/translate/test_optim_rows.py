@@ -298,18 +298,56 @@ def test_several_wrappers_without_a_constructor_are_a_problem() -> None:
     assert "optim_wrapper.generator" in paths
 
 
+@pytest.mark.parametrize("name", ["ApexOptimWrapper", "DeepSpeedOptimWrapper"])
+def test_what_becomes_something_else_is_said_to_be_approximated(name: str) -> None:
+    examination = examined({"type": name, "optimizer": SGD})
+    (found,) = findings(examination).values()
+    assert (found.key_path, found.status) == ("optim_wrapper.type", Status.APPROXIMATED)
+    assert ("torch.amp" if name.startswith("Apex") else "no DeepSpeed engine") in found.text
+    assert examination.problems == ()
+
+
+def test_a_wrapper_of_colossalai_is_marked_unsupported_with_its_reason() -> None:
+    found = findings(examined({"type": "ColossalAIOptimWrapper", "optimizer": SGD}))
+    assert found["optim_wrapper.type"].status is Status.UNSUPPORTED
+    assert found["optim_wrapper.type"].text
+
+
+def test_the_sharded_optimizer_is_translated_and_its_inner_arguments_are_read() -> None:
+    sharded = {"type": "ZeroRedundancyOptimizer", "optimizer_type": "AdamW", "lr": 1, "bettas": 2}
+    examination = examined({"optimizer": sharded})
+    (found,) = findings(examination).values()
+    assert (found.key_path, found.choices) == ("optim_wrapper.optimizer.bettas", ("betas",))
+    told = notes(examination)
+    assert told["optim_wrapper.optimizer.type"].status is Status.TRANSLATED
+    assert told["optim_wrapper.optimizer.lr"].text == "AdamW's argument, by ZeroRedundancyOptimizer"
+
+
 @pytest.mark.parametrize(
-    ("section", "path"),
+    ("option", "status"),
     [
-        ({"type": "ApexOptimWrapper", "optimizer": SGD}, "optim_wrapper.type"),
-        ({"type": "DeepSpeedOptimWrapper", "optimizer": SGD}, "optim_wrapper.type"),
-        ({"optimizer": {"type": "ZeroRedundancyOptimizer"}}, "optim_wrapper.optimizer.type"),
+        ({"opt_level": "O1", "patch_torch_functions": True, "master_weights": True}, None),
+        ({"opt_level": "O2"}, Status.APPROXIMATED),
+        ({"keep_batchnorm_fp32": False}, Status.NO_EFFECT),
+        ({"cast_model_outputs": "float16"}, Status.NO_EFFECT),
+        ({"num_losses": 2}, Status.NO_EFFECT),
     ],
 )
-def test_what_is_not_done_is_marked_with_its_reason(section: Any, path: str) -> None:
-    found = findings(examined(section))[path]
-    assert found.status is Status.UNSUPPORTED
-    assert found.text
+def test_options_of_apex_are_told_apart(option: dict[str, Any], status: Any) -> None:
+    cfg = {"type": "ApexOptimWrapper", "optimizer": SGD, **option}
+    found = findings(examined(cfg))
+    del found["optim_wrapper.type"]
+    assert [one.status for one in found.values()] == ([] if status is None else [status])
+
+
+@pytest.mark.parametrize(
+    ("option", "choice"),
+    [({"opt_level": "o1"}, "O1"), ({"loss_scale": "dynamik"}, "dynamic")],
+)
+def test_wrong_values_of_apex_are_problems(option: dict[str, Any], choice: str) -> None:
+    (problem,) = examined({"type": "ApexOptimWrapper", "optimizer": SGD, **option}).problems
+    assert problem.key_path == f"optim_wrapper.{next(iter(option))}"
+    assert problem.choices[0] == choice
 
 
 def test_an_argument_of_mixed_precision_is_none_of_the_plain_wrapper() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mm2pl.mmengine.optim.optimizer import _deepspeed, _unsupported  # noqa: F401  registers
 from mm2pl.mmengine.optim.optimizer.amp_optimizer_wrapper import (
     AmpOptimWrapper,
 )

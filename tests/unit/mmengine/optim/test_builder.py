@@ -160,18 +160,9 @@ def test_an_installed_package_works_through_the_constructor(installed: list[str]
     assert optim.build_optim_wrapper(nn.Linear(1, 1), cfg).get_lr() == {"lr": [0.3]}
 
 
-@pytest.mark.parametrize(
-    ("registry", "name"),
-    [
-        (OPTIM_WRAPPERS, "ApexOptimWrapper"),
-        (OPTIM_WRAPPERS, "DeepSpeedOptimWrapper"),
-        (OPTIM_WRAPPERS, "ColossalAIOptimWrapper"),
-        (OPTIMIZERS, "ZeroRedundancyOptimizer"),
-    ],
-)
-def test_what_is_unsupported_says_so_when_a_config_names_it(registry: Any, name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"{name} is not supported: .*\n?.*Hint"):
-        registry.build({"type": name})
+def test_what_is_unsupported_says_so_when_a_config_names_it() -> None:
+    with pytest.raises(UnsupportedError, match="ColossalAI.* is not supported: .*\n?.*Hint"):
+        OPTIM_WRAPPERS.build({"type": "ColossalAIOptimWrapper"})
 
 
 @pytest.mark.parametrize(
@@ -181,7 +172,7 @@ def test_what_is_unsupported_says_so_when_a_config_names_it(registry: Any, name:
         ("zero_optimizer", "ZeroRedundancyOptimizer"),
     ],
 )
-def test_unsupported_names_can_be_imported_from_where_they_were(module: str, name: str) -> None:
+def test_wrappers_of_other_backends_can_be_imported_from_where_they_were(module: str, name: str) -> None:
     found = importlib.import_module(f"mm2pl.mmengine.optim.optimizer.{module}")
     assert getattr(found, name) is getattr(optim, name)
 
