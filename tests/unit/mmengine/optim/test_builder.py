@@ -161,7 +161,7 @@ def test_an_installed_package_works_through_the_constructor(installed: list[str]
 
 
 def test_what_is_unsupported_says_so_when_a_config_names_it() -> None:
-    with pytest.raises(UnsupportedError, match="ColossalAI.* is not supported: .*\n?.*Hint"):
+    with pytest.raises(UnsupportedError, match=r"ColossalAI.* is not supported: .*\n?.*Hint"):
         OPTIM_WRAPPERS.build({"type": "ColossalAIOptimWrapper"})
 
 
@@ -172,7 +172,7 @@ def test_what_is_unsupported_says_so_when_a_config_names_it() -> None:
         ("zero_optimizer", "ZeroRedundancyOptimizer"),
     ],
 )
-def test_wrappers_of_other_backends_can_be_imported_from_where_they_were(module: str, name: str) -> None:
+def test_other_backends_names_are_where_they_were(module: str, name: str) -> None:
     found = importlib.import_module(f"mm2pl.mmengine.optim.optimizer.{module}")
     assert getattr(found, name) is getattr(optim, name)
 
