@@ -9,9 +9,11 @@ from torch import nn
 from mm2pl.distributed import start_group, synchronize_norms, wrap
 from mm2pl.mmengine._strategy.single_device import SingleDeviceStrategy
 from mm2pl.mmengine.device import get_device
-from mm2pl.mmengine.dist import master_only
+from mm2pl.mmengine.dist import is_main_process
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
+from mm2pl.mmengine.optim.optimizer.zero_optimizer import gather_shards
 from mm2pl.mmengine.registry import STRATEGIES
+from mm2pl.optim import torch_optimizers
 
 
 @STRATEGIES.register_module()
@@ -51,7 +53,9 @@ class DDPStrategy(SingleDeviceStrategy):
         moved = self.convert_model(model.to(get_device()))
         return wrap(moved, self.model_wrapper, key_path="strategy.model_wrapper")
 
-    @master_only
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Save from rank 0 alone; the arguments are those of the single device."""
-        super().save_checkpoint(*args, **kwargs)
+        if kwargs.get("save_optimizer", True) and hasattr(self, "optim_wrapper"):
+            gather_shards(torch_optimizers(self.optim_wrapper))
+        if is_main_process():
+            super().save_checkpoint(*args, **kwargs)

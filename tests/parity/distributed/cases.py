@@ -97,6 +97,14 @@ def accumulated_iterations(name: str, folder: str) -> Any:
     return train(cfg)
 
 
+def sharded_optimizer(name: str, folder: str) -> Any:
+    kind = {"type": "ZeroRedundancyOptimizer", "optimizer_type": "AdamW", "lr": 0.01}
+    cfg = config(name, folder, optim_wrapper={"optimizer": kind})
+    # MMEngine waits for ever for the other ranks when it saves this optimizer's state.
+    cfg["default_hooks"]["checkpoint"] = {"type": "CheckpointHook", "save_optimizer": False}
+    return train(cfg)
+
+
 def _gan(name: str, folder: str, counts: int, **options: Any) -> Any:
     cfg = config(name, folder, param_scheduler=None, **NO_VALIDATION)
     cfg["model"] = {"type": "Gan"}
@@ -412,6 +420,7 @@ CASES: list[Callable[[str, str], Any]] = [
     iterations,
     accumulation,
     accumulated_iterations,
+    sharded_optimizer,
     two_optimizers,
     two_optimizers_that_accumulate,
     two_optimizers_with_arguments,
