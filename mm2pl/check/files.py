@@ -167,7 +167,7 @@ def why_no_config(file: str) -> str | None:
     try:
         if os.path.getsize(file) > _LARGEST:
             return NO_KEY
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8").removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError):
         return None  # reading it as a config says what is wrong
     if not file.endswith(".py"):

@@ -133,8 +133,10 @@ def examine_file(
     Raises:
         FreshProcessNeeded: ``builder`` holds another config's modules.
     """
+    here = os.getcwd()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # Python's own remark on its code
         try:
             cfg = read_config(file, settings.options, execute=not settings.no_exec)
         except Mm2plError as error:
@@ -142,6 +144,8 @@ def examine_file(
         except BaseException as error:
             # What a config may raise besides errors, sys.exit() say, ends no check.
             return unreadable(file, _not_read(error, file))
+        finally:
+            os.chdir(here)
     if in_folder and _is_part(cfg):
         return FileReport(file, SKIPPED, skipped=PART)
     report = _examine(file, cfg, settings)
@@ -241,4 +245,5 @@ def _not_read(error: BaseException, file: str) -> ConfigError:
     where = f"{file}:{lines[-1]}" if lines else file
     if isinstance(error, SystemExit):
         return ConfigError(f"the config ends the program by sys.exit({error})", file=where)
-    return ConfigError(f"it cannot be read: {type(error).__name__}: {error}", file=where)
+    what = ": ".join(filter(None, (type(error).__name__, str(error))))
+    return ConfigError(f"it cannot be read: {what}", file=where)

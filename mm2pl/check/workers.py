@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -160,7 +162,9 @@ def serve() -> None:
     settings: Settings = pickle.load(requests)
     look_at = _prepared(settings)
     for request in _received(requests):
-        pickle.dump(look_at(request), replies)
+        with _as_found(forget=not settings.build):
+            report = look_at(request)
+        pickle.dump(report, replies)
         replies.flush()
     os._exit(0)  # a thread that a config has started holds up nothing
 
@@ -183,6 +187,32 @@ def _prepared(settings: Settings) -> Callable[[Request], FileReport | None]:
             return None
 
     return look_at
+
+
+@contextmanager
+def _as_found(*, forget: bool) -> Iterator[None]:
+    """Put back what one config may change and the next would be read with.
+
+    Args:
+        forget: Whether to forget modules that were found by a path that the config added.
+    """
+    paths, modules = list(sys.path), set(sys.modules)
+    variables, arguments = dict(os.environ), list(sys.argv)
+    level, handlers = logging.root.level, list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        added = tuple(os.path.join(os.path.abspath(one), "") for one in {*sys.path} - {*paths})
+        sys.path[:], sys.argv[:] = paths, arguments
+        for name in set(sys.modules) - modules if added and forget else ():
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and os.path.abspath(file).startswith(added):
+                del sys.modules[name]  # the next config's folder may have one of this name
+        if dict(os.environ) != variables:
+            os.environ.clear()
+            os.environ.update(variables)
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers
 
 
 def _take_channels() -> tuple[Any, Any]:

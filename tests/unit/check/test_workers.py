@@ -91,3 +91,29 @@ def test_few_files_need_one_process() -> None:
     assert default_jobs(0) == default_jobs(16) == 1
     if hasattr(os, "sched_getaffinity") and sys.platform == "linux":
         assert default_jobs(10_000) == len(os.sched_getaffinity(0))
+
+
+def test_what_a_config_changes_of_its_process_does_not_reach_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mm2pl_shared_name.py").write_text(f"KIND = {name!r}\n")
+    uses = "import os, sys\nsys.path.insert(0, {folder!r})\nexec('import mm2pl_shared_name as m')\n"
+    bodies = {
+        "moves.py": "import os\nos.chdir('/')\nos.environ['MM2PL_LEFT'] = '1'\n"
+        "model = dict(type='Net')\ntrain_cfg = dict(val_inteval=1, max_epochs=1)\n",
+        "one.py": uses.format(folder="one") + "model = dict(type=m.KIND)\ndel m\n",
+        "two.py": uses.format(folder="two")
+        + "assert m.KIND == 'two', m.KIND\nassert 'MM2PL_LEFT' not in os.environ\n"
+        + "assert 'one' not in sys.path\nmodel = dict(type=m.KIND)\ndel m\n",
+    }
+    for name, body in bodies.items():
+        (tmp_path / name).write_text(body)
+    with Workers(Settings(), 1, 60) as workers:
+        moves, one, two = workers.examine([Request(name, False) for name in bodies])
+    assert [(note.key_path, note.file, note.line) for note in moves.notes] == [
+        ("train_cfg.val_inteval", "moves.py", 5)
+    ]
+    assert (one.status, two.status, two.error) == ("clean", "clean", None)
