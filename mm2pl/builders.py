@@ -17,6 +17,7 @@ from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
+from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
 from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
 from mm2pl.mmengine.registry.errors import at_key, record
 from mm2pl.mmengine.runner.base_loop import BaseLoop
@@ -132,8 +133,16 @@ class RunnerBuilders:
         )  # type: ignore[assignment]
         return built
 
+    @property
+    def _schedules_per_update(self: Any) -> bool:
+        """Whether schedules that count iterations count updates of their optimizer instead."""
+        return bool(self.plan.runtime.trainer.get("schedule_per_update"))
+
     def _scheduler_defaults(self: Any) -> dict[str, int]:
-        defaults = {"epoch_length": len(self.train_dataloader)}
+        defaults = {
+            "epoch_length": len(self.train_dataloader),
+            PER_UPDATE: self._schedules_per_update,
+        }
         if isinstance(self._train_loop, BaseLoop):
             defaults |= {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
         return defaults

@@ -216,6 +216,8 @@ def collect(
         )
     elif save_param_scheduler:
         checkpoint["param_schedulers"] = scheduler_states(runner.param_schedulers)
+        if runner._schedules_per_update:
+            meta["schedule_per_update"] = True
     return checkpoint
 
 

@@ -15,6 +15,7 @@ from mm2pl.mmengine._strategy import BaseStrategy
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import infer_launcher
 from mm2pl.mmengine.logging import MMLogger
+from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
 from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
@@ -206,6 +207,7 @@ class FlexibleRunner(Runner):
                 "epoch_length": len(self.train_dataloader),
                 "max_epochs": self.max_epochs,
                 "max_iters": self.max_iters,
+                PER_UPDATE: self._schedules_per_update,
                 "train_micro_batch_size_per_gpu": _batch_size(self.train_dataloader),
             },
         )

@@ -11,13 +11,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl import layer_decay  # noqa: F401  registers its constructor
-from mm2pl.errors import ConfigError, ConfigTypeError
+from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError
 from mm2pl.mmengine.optim import (
     OptimWrapper,
     OptimWrapperDict,
     _ParamScheduler,
     build_optim_wrapper,
 )
+from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE, in_updates
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.torch_schedulers import TorchSchedule, torch_schedule
@@ -70,15 +71,24 @@ def make_schedulers(
         given: A scheduler, a config, a list of them, or a dict of those by optimizer name.
         wrapper: The built wrapper or wrappers.
         defaults: ``max_epochs`` and ``max_iters``, where schedules end that do not say it, and
-            ``epoch_length`` in iterations.
+            ``epoch_length`` in iterations. With a true ``per_update`` the schedules that count
+            iterations are to count updates of their optimizer.
     """
     if not isinstance(wrapper, OptimWrapperDict):
-        return _schedulers_of_one(given, wrapper, defaults)
+        return _schedulers_of_one(given, wrapper, _lengths(defaults, wrapper, alone=True))
     by_name = isinstance(given, Mapping) and "type" not in given
     return {
-        name: _schedulers_of_one(given[name] if by_name else given, one, defaults)
+        name: _schedulers_of_one(
+            given[name] if by_name else given, one, _lengths(defaults, one, alone=False)
+        )
         for name, one in wrapper.items()
     }
+
+
+def _lengths(
+    defaults: Mapping[str, int], wrapper: OptimWrapper, *, alone: bool
+) -> Mapping[str, int]:
+    return in_updates(defaults, wrapper, alone=alone) if defaults.get(PER_UPDATE) else defaults
 
 
 def _schedulers_of_one(
@@ -111,6 +121,31 @@ def _scheduler(cfg: dict[str, Any], wrapper: OptimWrapper, epoch_length: int) ->
     arguments = {"optimizer": wrapper, "epoch_length": epoch_length}
     built: _ParamScheduler = PARAM_SCHEDULERS.build(cfg, default_args=arguments)
     return built
+
+
+def refuse_other_counts(schedulers: Schedulers, wrapper: Any, was: bool, now: bool) -> None:
+    """Refuse states of schedules that counted iterations where these count updates, or vice versa.
+
+    Args:
+        schedulers: The built schedulers.
+        wrapper: The built wrapper or wrappers.
+        was: Whether those of the checkpoint stepped per update.
+        now: Whether these do.
+
+    Raises:
+        CheckpointError: They differ, and it makes a difference.
+    """
+    lists = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
+    wrappers = wrappers_of(wrapper)
+    same = len(wrappers) == 1 and getattr(wrappers[0], "_accumulative_counts", 1) == 1
+    if was == now or same or all(one.by_epoch for listed in lists for one in listed):
+        return
+    counts = ("iterations", "updates")
+    raise CheckpointError(
+        f"the schedules in the checkpoint count {counts[was]}, these count {counts[now]}",
+        key_path="trainer.schedule_per_update",
+        hint=f"set it to {was} as in that run, or start from the weights alone: resume=False",
+    )
 
 
 def wrappers_of(wrapper: Any) -> list[OptimWrapper]:

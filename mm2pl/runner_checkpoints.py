@@ -19,7 +19,7 @@ from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint_to_model,
     find_latest_checkpoint,
 )
-from mm2pl.optim import torch_optimizers
+from mm2pl.optim import refuse_other_counts, torch_optimizers
 
 
 class RunnerCheckpoints:
@@ -87,6 +87,9 @@ class RunnerCheckpoints:
             )
         elif "param_schedulers" in loaded and resume_param_scheduler:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+            was = bool(meta.get("schedule_per_update"))
+            now = self._schedules_per_update
+            refuse_other_counts(self.param_schedulers, self.optim_wrapper, was, now)
             checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mm2pl.callbacks import HookCollection
 from mm2pl.errors import ConfigTypeError
-from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.hooks import Hook, ParamSchedulerHook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.translate.hooks import with_defaults
@@ -17,6 +17,7 @@ class RunnerHooks:
     """The runner's methods around hooks."""
 
     _hook_collection: HookCollection
+    _schedules_per_update: bool
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a point on all hooks that have it, by priority."""
@@ -39,6 +40,8 @@ class RunnerHooks:
             raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
         if given is not None:
             hook.priority = given
+        if isinstance(hook, ParamSchedulerHook):
+            hook.per_update = self._schedules_per_update
         self._hook_collection.add(hook)
 
     def register_hooks(

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, UnsupportedError, nearest
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
-from mm2pl.mmengine.optim.scheduler._base import INF
+from mm2pl.mmengine.optim.scheduler._base import INF, count_steps
 from mm2pl.mmengine.registry import PARAM_SCHEDULERS
 
 
@@ -69,6 +69,7 @@ class TorchSchedule(_ParamScheduler):
         self.need_val_args = issubclass(kind, ReduceLROnPlateau)
         self._check(kind, by_epoch, monitor, kwargs)
         self._attach(optimizer, "lr", begin, end, -1, by_epoch, False)
+        count_steps(optimizer)
         self.monitor = monitor
         self._make: Callable[[], LRScheduler] = lambda: kind(_shadow_of(optimizer), **kwargs)
         # Made once at any rate: a wrong argument is told now, not when the schedule begins.

@@ -152,6 +152,8 @@ def make_parser() -> jsonargparse.ArgumentParser:
         add_help=False,
     )
     parser.add_class_arguments(pl.Trainer, "trainer", fail_untyped=False, instantiate=False)
+    for own in (rule.key for rule in TRAINER_RULES if rule.own):  # switches, so far
+        parser.add_argument(f"{PREFIX}.{own}", type=bool, help="Of mm2pl, not of Lightning.")
     for action in parser._actions:
         rule = _RULES.get(action.dest.removeprefix("trainer."))
         if action.dest == "trainer":

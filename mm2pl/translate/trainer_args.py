@@ -29,11 +29,13 @@ class TrainerRule(Rule):
         hint: For a refused one, what to write instead.
         neutral: Values that ask for nothing, beside None; those of another type are others.
         since: The first version of Lightning that has the argument.
+        own: Whether it is mm2pl's own, and not one of Lightning's.
     """
 
     hint: str | None = None
     neutral: tuple[Any, ...] = ()
     since: str = "2.5.0"
+    own: bool = False
 
     def asks_nothing(self, value: Any) -> bool:
         return value is None or any(
@@ -230,6 +232,14 @@ TRAINER_RULES: tuple[TrainerRule, ...] = (
         "checkpoints are MMEngine's files, saved by CheckpointHook",
         "default_hooks.checkpoint.out_dir",
         since="2.5.1",
+    ),
+    TrainerRule(
+        "schedule_per_update",
+        Status.TRANSLATED,
+        "mm2pl's own: schedules that count iterations count updates of their optimizer instead",
+        _flag,
+        neutral=(False,),
+        own=True,
     ),
 )
 _BY_KEY = {rule.key: rule for rule in TRAINER_RULES}

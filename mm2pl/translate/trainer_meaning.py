@@ -417,6 +417,13 @@ def _strategy(draft: Draft, value: Any) -> None:
         draft.set(f"{place}find_unused_parameters", STRATEGIES[name])
 
 
+def _schedule_per_update(draft: Draft, value: Any) -> None:
+    if draft.loop:
+        draft.keep(value)
+    else:
+        draft.without_effect()
+
+
 def _devices(draft: Draft, value: Any) -> None:
     count = value if value == "auto" else int(value)
     draft.keep(count)
@@ -471,5 +478,6 @@ MEANINGS: dict[str, Callable[[Draft, Any], None]] = {
     "detect_anomaly": _keep,
     "callbacks": _callbacks,
     "logger": _logger,
+    "schedule_per_update": _schedule_per_update,
     "fast_dev_run": _fast_dev_run,
 }

@@ -16,6 +16,7 @@ from mm2pl.distributed import check_launcher, without_wrapper
 from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.dist import broadcast, get_dist_info, infer_launcher, is_distributed
 from mm2pl.mmengine.logging import MMLogger
+from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
 from mm2pl.mmengine.registry import MODELS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
@@ -187,7 +188,7 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
         self, scheduler: Any, optim_wrapper: Any, default_args: dict[str, Any] | None = None
     ) -> Any:
         """Return the schedulers in a list, or in a dict of lists by optimizer."""
-        lengths = ("epoch_length", "max_epochs", "max_iters")
+        lengths = ("epoch_length", "max_epochs", "max_iters", PER_UPDATE)
         known = {
             name: self.dispatch_kwargs[name] for name in lengths if name in self.dispatch_kwargs
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
+from mm2pl.mmengine.optim.scheduler._per_update import step_per_update
 from mm2pl.mmengine.registry import HOOKS
 
 
@@ -15,9 +16,14 @@ class ParamSchedulerHook(Hook):
     """Calls ``step`` of the schedulers of all optimizers.
 
     They step per iteration, not per optimizer step, under gradient accumulation too.
+
+    Attributes:
+        per_update: Whether those that count iterations step per update of their optimizer instead.
+            mm2pl's own: ``trainer = dict(schedule_per_update=True)`` sets it.
     """
 
     priority = "LOW"
+    per_update = False
 
     def after_train_iter(
         self,
@@ -27,6 +33,9 @@ class ParamSchedulerHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Step the schedulers that count iterations."""
+        if self.per_update:
+            step_per_update(one for one in _schedulers(runner) if not one.by_epoch)
+            return
         for scheduler in _schedulers(runner):
             if not scheduler.by_epoch:
                 scheduler.step()

@@ -62,7 +62,8 @@ def test_every_argument_of_the_installed_trainer_has_a_row():
 
 def test_every_row_is_an_argument_of_the_installed_trainer_or_of_a_newer_one():
     installed = Version(lightning.__version__)
-    rows = {key for key, rule in RULES.items() if Version(rule.since) <= installed}
+    lightnings = {key: rule for key, rule in RULES.items() if not rule.own}
+    rows = {key for key, rule in lightnings.items() if Version(rule.since) <= installed}
     assert rows <= set(inspect.signature(Trainer).parameters)
 
 

@@ -64,7 +64,7 @@ class _ParamScheduler:
         self.base_values: list[Any] = [
             group[f"initial_{param_name}"] for group in optimizer.param_groups
         ]
-        _count_steps(optimizer)
+        count_steps(optimizer)
         self._global_step = -1
         self.step()
 
@@ -226,8 +226,12 @@ def _times(epochs: Any, epoch_length: int) -> Any:
     return epochs * epoch_length
 
 
-def _count_steps(optimizer: Any) -> None:
-    """Make ``optimizer.step`` count its calls, for the warning about the order of steps."""
+def count_steps(optimizer: Any) -> None:
+    """Make ``optimizer.step`` count its calls.
+
+    ``_global_step`` is for the warning about the order of steps, ``_updates_due`` for
+    :func:`~mm2pl.mmengine.optim.scheduler._per_update.step_per_update`.
+    """
     step = optimizer.step
     if not getattr(step, "_with_counter", False):
         # A strong reference would make optimizer and function a cycle (pytorch issue 20124).
@@ -237,8 +241,10 @@ def _count_steps(optimizer: Any) -> None:
         def counted(*args: Any, **kwargs: Any) -> Any:
             instance = owner()
             instance._global_step += 1  # type: ignore[union-attr]
+            instance._updates_due += 1  # type: ignore[union-attr]
             return function(instance, *args, **kwargs)
 
         counted._with_counter = True  # type: ignore[attr-defined]
         optimizer.step = counted
+        optimizer._updates_due = 0
     optimizer._global_step = -1
