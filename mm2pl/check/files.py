@@ -174,7 +174,7 @@ def why_no_config(file: str) -> str | None:
         return None if _DATA_KEY.search(text) else NO_KEY
     try:
         body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     names = {name for node in body for name in _assigned(node)}
     if "_base_" in names or any(_is_read_base(node) for node in body):

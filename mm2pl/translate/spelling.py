@@ -27,6 +27,8 @@ def misspelt(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _is_misspelt(name: str, known: str) -> bool:
+    if sorted(name) == sorted(known) and distance(name, known, 1) == 1:
+        return True  # two letters swapped
     if len(known) < _SHORT or abs(len(name) - len(known)) > 4:
         return False
     if known in name.removesuffix("s") and name.removesuffix("s") != known:

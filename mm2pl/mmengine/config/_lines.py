@@ -19,7 +19,7 @@ def line_of(text: str, key_path: str | None, filename: str) -> int | None:
 def _line_in_python(text: str, keys: list[str]) -> int | None:
     try:
         nodes: list[ast.AST] = list(ast.parse(text).body)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     line = None
     for key in keys:

@@ -174,6 +174,7 @@ def parsed(text: str, filename: str) -> ast.Module:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         code = (getattr(error, "text", None) or "").strip()
+        code = f"{code[:100]}..." if len(code) > 100 else code
         found = ConfigSyntaxError(
             f"There are syntax errors in config file {filename}: {getattr(error, 'msg', error)}"
             + (f" in `{code}`" if code else ""),

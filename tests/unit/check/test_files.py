@@ -116,3 +116,9 @@ def test_may_be_a_config(text: str, tmp_path: Path) -> None:
 def test_nothing_is_run_to_find_out(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("raise SystemExit\n")
     assert why_no_config(str(tmp_path / "x.py")) == NO_KEY
+
+
+def test_a_file_nested_too_deeply_to_be_parsed_is_left_to_the_reader(tmp_path: Path) -> None:
+    file = tmp_path / "deep.py"
+    file.write_text(f"model = {'-' * 20_000}1\n")
+    assert why_no_config(str(file)) is None

@@ -25,6 +25,7 @@ KNOWN += ["LinearLR", "CosineAnnealingLR", "Adam", "optim_wrapper", "ValLoop", "
         ("optim_warpper", "optim_wrapper"),
         ("optimizer_wrapper", "optim_wrapper"),
         ("workdir", "work_dir"),
+        ("Adma", "Adam"),
     ],
 )
 def test_a_misspelt_name_is_recognised(name: str, meant: str) -> None:
