@@ -11,7 +11,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl import layer_decay  # noqa: F401  registers its constructor
-from mm2pl.errors import CheckpointError, ConfigError, ConfigTypeError
+from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
+from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim import (
     OptimWrapper,
     OptimWrapperDict,
@@ -23,6 +24,8 @@ from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.torch_schedulers import TorchSchedule, torch_schedule
 
+_PATH = "param_scheduler"
+_CONFIGS = (Mapping, list, tuple)
 Schedulers = list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
 
@@ -74,12 +77,23 @@ def make_schedulers(
             ``epoch_length`` in iterations. With a true ``per_update`` the schedules that count
             iterations are to count updates of their optimizer.
     """
-    if not isinstance(wrapper, OptimWrapperDict):
-        return _schedulers_of_one(given, wrapper, _lengths(defaults, wrapper, alone=True))
     by_name = isinstance(given, Mapping) and "type" not in given
+    if not isinstance(wrapper, OptimWrapperDict):
+        if by_name and given and all(isinstance(one, _CONFIGS) for one in given.values()):
+            raise ConfigKeyError(
+                "schedules by name need several optimizers, and there is one without a name",
+                key_path=_PATH,
+                hint="give the list of schedules itself",
+            )
+        return _schedulers_of_one(given, wrapper, _lengths(defaults, wrapper, alone=True))
+    if by_name:
+        _check_names(given, wrapper)
     return {
         name: _schedulers_of_one(
-            given[name] if by_name else given, one, _lengths(defaults, one, alone=False)
+            given[name] if by_name else given,
+            one,
+            _lengths(defaults, one, alone=False),
+            f"{_PATH}.{name}" if by_name else _PATH,
         )
         for name, one in wrapper.items()
     }
@@ -91,8 +105,29 @@ def _lengths(
     return in_updates(defaults, wrapper, alone=alone) if defaults.get(PER_UPDATE) else defaults
 
 
+def _check_names(given: Mapping[str, Any], wrapper: OptimWrapperDict) -> None:
+    """Refuse an optimizer without schedules; warn of schedules without an optimizer."""
+    names = list(wrapper.keys())
+    for name in given:
+        if name not in names:
+            print_log(
+                f"{_PATH}.{name} has no effect: there is no optimizer of this name, only"
+                f" {', '.join(names)}",
+                logger="current",
+                level=logging.WARNING,
+            )
+    for name in names:
+        if name not in given:
+            raise ConfigKeyError(
+                f"optimizer {name!r} has no schedule",
+                key_path=_PATH,
+                choices=[one for one in nearest(name, given) if one not in names],
+                hint=f"add {name}=[...], an empty list for none",
+            )
+
+
 def _schedulers_of_one(
-    given: Any, wrapper: OptimWrapper, defaults: Mapping[str, int]
+    given: Any, wrapper: OptimWrapper, defaults: Mapping[str, int], place: str = _PATH
 ) -> list[_ParamScheduler]:
     entries = given if isinstance(given, Sequence) else [given]
     built = []
@@ -100,7 +135,7 @@ def _schedulers_of_one(
         if isinstance(entry, _ParamScheduler):
             built.append(entry)
             continue
-        path = f"param_scheduler[{index}]" if isinstance(given, Sequence) else "param_scheduler"
+        path = f"{place}[{index}]" if isinstance(given, Sequence) else place
         if not isinstance(entry, Mapping):
             raise ConfigTypeError(
                 f"a scheduler must be a _ParamScheduler or a dict, got {entry!r}", key_path=path

@@ -9,13 +9,13 @@ from mm2pl.errors import nearest
 from mm2pl.plan import Status
 from mm2pl.translate.classes import KnownClass, classes, find, read_typed
 from mm2pl.translate.paramwise import Optimizer, read_paramwise
-from mm2pl.translate.report import Report, Rule, raw_items, whole_number
+from mm2pl.translate.report import Report, Rule, raw_items
 
 _OF_CONSTRUCTOR = "decided by the constructor's class"
 RULES = (
     Rule("optimizer", Status.AS_IS, "built by the OPTIMIZERS registry"),
     Rule("paramwise_cfg", Status.AS_IS, "the constructor's options per parameter"),
-    Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation", whole_number(1)),
+    Rule("accumulative_counts", Status.AS_IS, "MMEngine's accumulation"),
     Rule("clip_grad", Status.AS_IS, "clips before the step, after unscaling"),
 )
 _CONSTRUCTOR = Rule("constructor", Status.AS_IS, "makes the parameter groups")
@@ -133,7 +133,17 @@ def _read_arguments(
         _check_amp(section, path, report)
     if kind is not None and kind.name == _APEX:
         _check_apex(section, path, report)
+    _check_counts(section.get("accumulative_counts", 1), f"{path}.accumulative_counts", report)
     read_clipping(section.get("clip_grad"), f"{path}.clip_grad", report)
+
+
+def _check_counts(counts: Any, path: str, report: Report) -> None:
+    if not isinstance(counts, (int, float)) or counts < 1:
+        hint = "1 updates at every iteration"
+        report.later(f"must be a whole number of at least 1, got {counts!r}", path, hint)
+    elif counts % 1:
+        text = f"no whole number: an update comes only at multiples of {counts} iterations"
+        report.instead(path, Status.APPROXIMATED, text)
 
 
 def _check_amp(given: Mapping[str, Any], path: str, report: Report) -> None:

@@ -12,7 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from mm2pl.errors import ConfigAssertionError, ConfigTypeError, nearest
 from mm2pl.mmengine.device import get_device
-from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
+from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper, check_arguments
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
 
 
@@ -49,6 +49,7 @@ class AmpOptimWrapper(OptimWrapper):
         scaler_kwargs: dict[str, Any] = {}
         if isinstance(loss_scale, dict):
             scaler_kwargs = dict(loss_scale)
+            check_arguments(GradScaler, scaler_kwargs, "loss_scale", "device")
         elif isinstance(loss_scale, (int, float)) and not isinstance(loss_scale, bool):
             self._scale_update_param = scaler_kwargs["init_scale"] = float(loss_scale)
         elif loss_scale != "dynamic":

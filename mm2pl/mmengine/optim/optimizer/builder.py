@@ -12,7 +12,7 @@ from torch import nn
 from mm2pl.mmengine.optim.optimizer import _third_party
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
-from mm2pl.mmengine.registry.errors import record
+from mm2pl.mmengine.registry.errors import record, trail_of
 
 __all__ = ["OPTIMIZERS", "OPTIM_WRAPPER_CONSTRUCTORS", "build_optim_wrapper"]
 
@@ -69,6 +69,9 @@ def build_optim_wrapper(model: nn.Module, cfg: dict[str, Any]) -> OptimWrapper:
     try:
         wrapper: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor_cfg)(model)
     except Exception as error:  # also one that the constructor raises when it is called
+        trail = trail_of(error)
+        if trail is not None and trail.config is constructor_cfg and trail.key == "type":
+            trail.key = "constructor"  # as the config calls it
         record(error, cfg, "an optimizer wrapper")
         raise
     return wrapper

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
@@ -59,6 +59,7 @@ class DefaultOptimWrapperConstructor:
             )
         self.optim_wrapper_cfg = optim_wrapper_cfg.copy()
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
+        _check_dict("optimizer", self.optimizer_cfg, "for example dict(type='SGD', lr=0.01)")
         self.paramwise_cfg = {} if paramwise_cfg is None else paramwise_cfg
         self.base_lr = self.optimizer_cfg.get("lr", None)
         self.base_wd = self.optimizer_cfg.get("weight_decay", None)
@@ -68,6 +69,8 @@ class DefaultOptimWrapperConstructor:
         _check_dict(_PATH, self.paramwise_cfg)
         custom_keys = self.paramwise_cfg.get("custom_keys", {})
         _check_dict(f"{_PATH}.custom_keys", custom_keys)
+        for key, options in custom_keys.items():
+            _check_dict(f"{_PATH}.custom_keys.{key}", options, "for example dict(lr_mult=0.1)")
         if self.base_wd is not None:
             return
         of_keys = (f"custom_keys.{key}" for key in custom_keys if "decay_mult" in custom_keys[key])
@@ -125,9 +128,10 @@ class DefaultOptimWrapperConstructor:
 
     def _by_custom_key(self, key: str) -> dict[str, Any]:
         options = self.paramwise_cfg["custom_keys"][key]
-        group = {"lr": self._times_lr(options.get("lr_mult", 1.0), f"custom_keys.{key}")}
+        group = {"lr": self._times_lr(options.get("lr_mult", 1.0), f"custom_keys.{key}.lr_mult")}
         if self.base_wd is not None:
-            group["weight_decay"] = self.base_wd * options.get("decay_mult", 1.0)
+            decay = options.get("decay_mult", 1.0)
+            group["weight_decay"] = _times(self.base_wd, decay, f"custom_keys.{key}.decay_mult")
         # The factors too become options of the group, as in MMEngine.
         return {**group, **options}
 
@@ -155,7 +159,7 @@ class DefaultOptimWrapperConstructor:
         }
         for option, applies in decays.items():
             if applies and cfg(option) is not None:
-                yield "weight_decay", self.base_wd * cfg(option)
+                yield "weight_decay", _times(self.base_wd, cfg(option), option)
                 return
 
     def _times_lr(self, factor: Any, option: str) -> float:
@@ -165,7 +169,7 @@ class DefaultOptimWrapperConstructor:
                 key_path=f"{_PATH}.{option}",
                 hint="set optim_wrapper.optimizer.lr",
             )
-        return self.base_lr * factor  # type: ignore[no-any-return]
+        return _times(self.base_lr, factor, option)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper for a model (or for the model within a wrapper such as DDP)."""
@@ -187,6 +191,13 @@ class DefaultOptimWrapperConstructor:
 
     def _first_argument(self) -> str:
         """Return what the optimizer calls its parameters (``params``, rarely something else)."""
+        if "type" not in self.optimizer_cfg:
+            raise ConfigKeyError(
+                "the optimizer needs a 'type'",
+                key_path="optimizer.type",
+                choices=nearest("type", self.optimizer_cfg),
+                hint="for example type='SGD'",
+            )
         kind = self.optimizer_cfg["type"]
         if isinstance(kind, str):
             with OPTIMIZERS.switch_scope_and_registry(None) as registry:
@@ -209,9 +220,22 @@ class DefaultOptimWrapperConstructor:
             _warn(f"{_PATH}.{option} has no effect, in MMEngine neither; use custom_keys")
 
 
-def _check_dict(key_path: str, value: object) -> None:
+def _check_dict(key_path: str, value: object, hint: str | None = None) -> None:
     if not isinstance(value, dict):
-        raise ConfigTypeError(f"should be a dict, but got {type(value)}", key_path=key_path)
+        raise ConfigTypeError(
+            f"should be a dict, but got {type(value)}", key_path=key_path, hint=hint
+        )
+
+
+def _times(base: Any, factor: Any, option: str) -> float:
+    try:
+        if not isinstance(factor, str):  # a whole number would repeat a text
+            return base * factor  # type: ignore[no-any-return]
+    except TypeError:
+        pass
+    raise ConfigTypeError(
+        f"a factor must be a number, not {factor!r}", key_path=f"{_PATH}.{option}"
+    )
 
 
 def _deformable_convolutions() -> tuple[type, ...]:

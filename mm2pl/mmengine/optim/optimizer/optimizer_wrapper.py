@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
-from mm2pl.errors import ConfigAssertionError
+from mm2pl.errors import ConfigAssertionError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import MessageHub, print_log
 from mm2pl.mmengine.optim.optimizer.base import BaseOptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
@@ -57,11 +58,7 @@ class OptimWrapper(BaseOptimWrapper):
         accumulative_counts: int = 1,
         clip_grad: dict[str, Any] | None = None,
     ) -> None:
-        if accumulative_counts < 1:
-            raise ConfigAssertionError(
-                f"accumulative_counts must be at least 1, not {accumulative_counts}",
-                key_path="accumulative_counts",
-            )
+        _check_counts(accumulative_counts)
         super().__init__(optimizer)
         self._accumulative_counts = accumulative_counts
         self._inner_count = 0
@@ -80,6 +77,7 @@ class OptimWrapper(BaseOptimWrapper):
             raise ConfigAssertionError(
                 f'type of clip_grad must be "norm" or "value", not {kind!r}',
                 key_path=f"{key_path}.type",
+                choices=nearest(str(kind), _CLIPPERS),
             )
         if not kwargs:
             raise ConfigAssertionError(
@@ -88,6 +86,8 @@ class OptimWrapper(BaseOptimWrapper):
                 key_path=key_path,
                 hint="for example clip_grad=dict(max_norm=1.0)",
             )
+        # Differs: MMEngine finds a wrong argument at the first update.
+        check_arguments(_CLIPPERS[kind], kwargs, key_path, "parameters")
         self.clip_func = _CLIPPERS[kind]
         self.grad_name = f"grad_{kind}"
         self.clip_grad_kwargs = kwargs
@@ -245,6 +245,51 @@ class OptimWrapper(BaseOptimWrapper):
             f"_accumulative_counts: {self._accumulative_counts}\n"
             f"optimizer: \n{self.optimizer!r}\n"
         )
+
+
+def _check_counts(counts: Any) -> None:
+    try:
+        is_enough = counts >= 1
+    except TypeError:
+        raise ConfigTypeError(
+            f"accumulative_counts must be a whole number, not {counts!r}",
+            key_path="accumulative_counts",
+        ) from None
+    if not is_enough:
+        raise ConfigAssertionError(
+            f"accumulative_counts must be at least 1, not {counts}",
+            key_path="accumulative_counts",
+            hint="1 updates at every iteration",
+        )
+    if counts % 1:
+        _warn(
+            f"accumulative_counts={counts} is no whole number: an update comes only where the"
+            " count of iterations is a multiple of it"
+        )
+
+
+def check_arguments(
+    function: Callable[..., Any], given: dict[str, Any], key_path: str, first: str = "self"
+) -> None:
+    """Raise :class:`ConfigTypeError` if a function does not take these arguments.
+
+    Args:
+        function: The function, whose argument ``first`` is filled in.
+        given: The others by name.
+        key_path: Where they stand in the config.
+        first: That argument's name.
+    """
+    try:
+        inspect.signature(function).bind(**{first: None, **given})
+    except TypeError as error:
+        known = [name for name in inspect.signature(function).parameters if name != first]
+        wrong = next((name for name in given if name not in known), None)
+        raise ConfigTypeError(
+            f"{function.__name__}: {error}",
+            key_path=f"{key_path}.{wrong}" if wrong else key_path,
+            choices=nearest(wrong, known) if wrong else (),
+            hint=f"{function.__name__} takes {', '.join(known)}",
+        ) from error
 
 
 def _warn(message: str) -> None:
