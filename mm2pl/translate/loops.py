@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mm2pl.plan import EvalPlan, Status, TrainPlan
@@ -15,6 +15,7 @@ from mm2pl.translate.report import Report, Rule, raw_items, type_name, whole_num
 EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
 # How long each loop trains, and what its time counts.
 LENGTHS = {EPOCH_LOOP: ("max_epochs", "epoch"), ITER_LOOP: ("max_iters", "iteration")}
+UPDATE = "update"
 _WHEN = "when the Trainer validates"
 TRAIN_RULES = (
     Rule("by_epoch", Status.TRANSLATED, "the loop's type"),
@@ -38,16 +39,30 @@ class Length:
     Attributes:
         loop: The loop's class.
         steps: Epochs or iterations; None if only the loop's class knows.
-        unit: ``epoch`` or ``iteration``.
+        unit: ``epoch``, ``iteration`` or ``update``.
+        step: What schedules count that do not count epochs: ``iteration`` or ``update``.
     """
 
     loop: str
     steps: int | None
     unit: str
+    step: str = "iteration"
 
     @property
     def end(self) -> str:
         return f"training ends at {self.unit} {self.steps}"
+
+    def in_updates(self, counts: int | None) -> Length:
+        """Return the same where schedules count updates of the optimizer.
+
+        Args:
+            counts: Iterations of an update; None if that is not known.
+        """
+        if self.unit == "epoch":
+            return replace(self, step=UPDATE)
+        known = self.steps is not None and counts is not None
+        steps = -(-self.steps // counts) if known else None  # type: ignore[operator]
+        return Length(self.loop, steps, UPDATE, UPDATE)
 
 
 def length_of(loop: Mapping[str, Any] | None) -> Length | None:

@@ -10,7 +10,7 @@ from mm2pl.translate.classes import find
 from mm2pl.translate.hooks import with_defaults
 from mm2pl.translate.loops import length_of
 from mm2pl.translate.paramwise import DEFAULT
-from mm2pl.translate.report import Report, raw_items
+from mm2pl.translate.report import Report, raw_items, whole_number
 from mm2pl.translate.schedules import read_schedules
 from mm2pl.translate.wrappers import PLAIN, is_wrapper, read_foreign, read_wrapper
 
@@ -35,7 +35,10 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
     if schedulers is not None and not {None, _STEPS} & set(hooks):
         text = f"{_STEPS} is left out, so schedules stay at their first value"
         report.instead("param_scheduler", Status.NO_EFFECT, text)
-    read_schedules(schedulers, names, length_of(cfg.get("train_cfg")), report)
+    length = length_of(cfg.get("train_cfg"))
+    if length is not None and counts_updates(cfg.get("trainer")):
+        length = length.in_updates(accumulation_of(wrapper) if names == () else None)
+    read_schedules(schedulers, names, length, report)
     if wrapper is not None:
         return OptimPlan(wrapper, schedulers, auto_scale)
     if schedulers is not None:
@@ -45,6 +48,20 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
             "set param_scheduler=None, or add an optim_wrapper",
         )
     return None
+
+
+def counts_updates(trainer: Any) -> bool:
+    """Whether ``trainer = dict(...)`` says that schedules count updates of their optimizer."""
+    return isinstance(trainer, Mapping) and trainer.get("schedule_per_update") is True
+
+
+def accumulation_of(wrapper: Any) -> int:
+    """Return how many iterations an update of the one optimizer takes."""
+    if isinstance(wrapper, Mapping):
+        counts = dict(raw_items(wrapper)).get("accumulative_counts", 1)
+    else:
+        counts = getattr(wrapper, "_accumulative_counts", 1)
+    return counts if whole_number(1)(counts) is None else 1
 
 
 def _read_optimizers(given: Any, watched: bool, report: Report) -> tuple[str, ...] | None:

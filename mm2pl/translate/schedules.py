@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mm2pl.errors import nearest
+from mm2pl.errors import ConfigTypeError, nearest
 from mm2pl.plan import Status
 from mm2pl.translate.classes import read_typed
-from mm2pl.translate.loops import ITER_LOOP, Length
+from mm2pl.translate.loops import ITER_LOOP, UPDATE, Length
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
-from mm2pl.translate.torch_schedules import is_torchs, read_torchs
+from mm2pl.translate.torch_schedules import MODULE, is_bare, is_torchs, read_torchs
 
 _STEPPED = "stepped per iteration or epoch, beside Lightning's own"
+_PER_UPDATE = "stepped per update of its optimizer or epoch, beside Lightning's own"
 # Read by the registry's build function, which MMEngine gives every scheduler.
 RULES = (
     Rule("convert_to_iter_based", Status.AS_IS, "epochs become iterations when it is built"),
@@ -77,9 +78,11 @@ def _read_list(given: Any, path: str, length: Length | None, report: Report) -> 
 
 
 def _read_one(given: Any, path: str, length: Length | None, report: Report) -> None:
-    report.note(path, Status.AS_IS, _STEPPED)
+    counts_updates = length is not None and length.step == UPDATE
+    report.note(path, Status.AS_IS, _PER_UPDATE if counts_updates else _STEPPED)
     if isinstance(given, (str, int, float, bool)):
-        report.problem(f"must be a scheduler, a dict or a list of them, got {given!r}", path)
+        message = f"must be a scheduler, a dict or a list of them, got {given!r}"
+        report.problems.append(ConfigTypeError(message, key_path=path, file=report.file))
     elif isinstance(given, Mapping) and "type" not in given:
         _need_type(given, path, report)
     elif isinstance(given, Mapping):
@@ -88,6 +91,10 @@ def _read_one(given: Any, path: str, length: Length | None, report: Report) -> N
         if is_torchs(arguments["type"]):
             read_torchs(arguments, path, report)
             name = type_name(arguments["type"])
+        elif is_bare(arguments["type"], report.scope):
+            right = (f"{MODULE}.{arguments['type']}",)
+            text = "it is torch's, and only MMEngine's go without their module"
+            report.note(f"{path}.type", Status.UNKNOWN, text, right)
         else:
             known = read_typed(given, "PARAM_SCHEDULERS", path, report, rules=RULES)
             name = known.name if known else None
@@ -136,7 +143,7 @@ def _note_what_is_never_reached(
         text = f"an {ITER_LOOP} is one epoch, so it stays at its first value; set by_epoch=False"
         report.instead(where, Status.NO_EFFECT, text)
         return
-    counts = "epoch" if by_epoch else "iteration"
+    counts = "epoch" if by_epoch else length.step
     if counts != length.unit or length.steps is None or "epoch_length" in given:
         return
     if begin >= length.steps:

@@ -173,7 +173,7 @@ def trace(reference: Any) -> Traces:
 LOADER = {"dataset": {"type": "D"}, "sampler": {"type": "DefaultSampler"}, "batch_size": 1}
 
 
-def examined(train_cfg: Any, param_scheduler: Any = None) -> Examination:
+def examined(train_cfg: Any, param_scheduler: Any = None, **more: Any) -> Examination:
     return examine(
         {
             "model": {"type": "Net"},
@@ -184,6 +184,7 @@ def examined(train_cfg: Any, param_scheduler: Any = None) -> Examination:
             "val_dataloader": LOADER,
             "val_cfg": {},
             "val_evaluator": {"type": "Score"},
+            **more,
         }
     )
 
@@ -255,24 +256,38 @@ def test_torchs_schedules_are_all_known() -> None:
     assert set(torch_schedules.NAMES) == names - made_of_others
 
 
+@pytest.mark.parametrize("name", torch_schedules.NAMES)
+def test_the_arguments_of_torchs_schedules_are_known_with_their_defaults(name: str) -> None:
+    from torch.optim import lr_scheduler
+
+    taken = inspect.signature(getattr(lr_scheduler, name)).parameters.values()
+    found = {
+        one.name: torch_schedules.REQUIRED if one.default is one.empty else one.default
+        for one in taken
+        if one.name not in ("optimizer", *torch_schedules.FORMER)
+    }
+    assert found == torch_schedules.ARGUMENTS[name]
+
+
 TORCHS = "torch.optim.lr_scheduler"
+LINEAR = {"type": f"{TORCHS}.LinearLR"}
 
 
 @pytest.mark.parametrize(
     ("schedule", "key_path", "status"),
     [
-        ({"type": f"{TORCHS}.CyclicLR"}, "type", Status.TRANSLATED),
-        ({"type": f"{TORCHS}.CyclicLR", "max_lr": 1.0}, "max_lr", Status.BY_CLASS),
-        ({"type": f"{TORCHS}.LinearLR", "total_iters": 3}, "total_iters", Status.BY_CLASS),
-        ({"type": f"{TORCHS}.StepLR", "begin": 1}, "begin", Status.AS_IS),
-        ({"type": f"{TORCHS}.StepLR", "begin": 3, "end": 4}, "begin", Status.NO_EFFECT),
-        ({"type": f"{TORCHS}.CycleLR"}, "type", Status.UNKNOWN),
+        ({**LINEAR}, "type", Status.TRANSLATED),
+        ({**LINEAR, "total_iters": 3}, "total_iters", Status.AS_IS),
+        ({**LINEAR, "total_iter": 3}, "total_iter", Status.UNKNOWN),
+        ({**LINEAR, "verbose": True}, "verbose", Status.BY_CLASS),
+        ({**LINEAR, "begin": 1}, "begin", Status.AS_IS),
+        ({**LINEAR, "begin": 3, "end": 4}, "begin", Status.NO_EFFECT),
+        ({"type": f"{TORCHS}.CycleLR", "gamma": 1}, "type", Status.UNKNOWN),
+        ({"type": f"{TORCHS}.CycleLR", "gamma": 1}, "gamma", Status.BY_CLASS),
+        ({"type": "CyclicLR"}, "type", Status.UNKNOWN),
         ({"type": f"{TORCHS}.SequentialLR"}, "type", Status.UNSUPPORTED),
-        (
-            {"type": f"{TORCHS}.StepLR", "convert_to_iter_based": True},
-            "convert_to_iter_based",
-            Status.UNSUPPORTED,
-        ),
+        ({**LINEAR, "convert_to_iter_based": True}, "convert_to_iter_based", Status.UNSUPPORTED),
+        ({**LINEAR, "convert_to_iter_based": False}, "convert_to_iter_based", Status.AS_IS),
         (
             {"type": f"{TORCHS}.ReduceLROnPlateau", "monitor": "score"},
             "monitor",
@@ -285,6 +300,19 @@ def test_torchs_schedules_are_read_too(schedule: Any, key_path: str, status: Sta
     told = {one.key_path: one.status for one in examination.plan.notes}
     assert told[f"param_scheduler.{key_path}"] is status
     assert examination.problems == ()
+
+
+def test_a_misspelt_argument_of_torchs_gets_the_right_one_and_its_module_a_bare_name() -> None:
+    step = {"type": f"{TORCHS}.StepLR", "step_sise": 2}
+    examination = examined(EPOCHS, [step, {"type": "CyclicLR"}])
+    choices = {one.key_path: one.choices for one in examination.plan.notes}
+    assert choices["param_scheduler[0].step_sise"][0] == "step_size"
+    assert choices["param_scheduler[1].type"] == (f"{TORCHS}.CyclicLR",)
+    (problem,) = examination.deferred
+    assert (problem.key_path, problem.hint) == (
+        "param_scheduler[0]",
+        "is 'step_sise' meant to be it?",
+    )
 
 
 def test_a_plateau_of_torchs_needs_a_metric() -> None:
@@ -316,3 +344,24 @@ def test_the_loop_for_the_other_unit_is_named() -> None:
     (problem,) = examined({**EPOCHS, "max_iters": 4}).problems
     assert problem.key_path == "train_cfg.max_iters"
     assert problem.hint == "give max_epochs, or type='IterBasedTrainLoop'"
+
+
+def test_schedules_that_count_updates_are_measured_by_these() -> None:
+    late = {"type": "MultiStepLR", "milestones": [3, 30], "by_epoch": False}
+    loop = {"type": "IterBasedTrainLoop", "max_iters": 41}
+    texts = []
+    for accumulate in (4, 20):
+        examination = examined(
+            loop,
+            late,
+            optim_wrapper={
+                "optimizer": {"type": "SGD", "lr": 1.0},
+                "accumulative_counts": accumulate,
+            },
+            trainer={"schedule_per_update": True},
+        )
+        texts.append([note.text for note in without_effect(examination)])
+    assert texts == [
+        ["30 is never reached: training ends at update 11"],
+        ["no milestone is reached: training ends at update 3"],
+    ]
