@@ -161,6 +161,10 @@ class ModelAssertionError(ModelError, AssertionError):
     """A model, or another part of the run, breaks a contract, where MMEngine asserts it."""
 
 
+class NonFiniteLossError(Mm2plError, FloatingPointError):
+    """A loss is NaN or infinite, and the run was to stop then."""
+
+
 class CheckpointError(Mm2plError, RuntimeError):
     """A checkpoint cannot be read or written."""
 

@@ -15,6 +15,7 @@ from mm2pl._lightning import QuietModule, StoppedIteration, no_end_of_data
 from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
+from mm2pl.nonfinite import LossGuard
 from mm2pl.optim import bind_to_lightning, torch_optimizers
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class RunnerModule(QuietModule):
             self.runner.optim_wrapper,
             self.manual_backward,
             optimizers if isinstance(optimizers, list) else [optimizers],
+            LossGuard.of(self.runner),
         )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -23,6 +23,9 @@ from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE, in_updates
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.torch_schedulers import TorchSchedule, torch_schedule
+
+if TYPE_CHECKING:
+    from mm2pl.nonfinite import LossGuard
 
 _PATH = "param_scheduler"
 _CONFIGS = (Mapping, list, tuple)
@@ -220,7 +223,10 @@ def scale_to_batch_size(wrapper: Any, size: int, base: int, logger: logging.Logg
 
 
 def bind_to_lightning(
-    wrapper: Any, backward: Callable[..., None], optimizers: Sequence[Any]
+    wrapper: Any,
+    backward: Callable[..., None],
+    optimizers: Sequence[Any],
+    guard: LossGuard | None = None,
 ) -> None:
     """Let wrappers backpropagate and step through Lightning.
 
@@ -231,10 +237,12 @@ def bind_to_lightning(
         wrapper: The wrapper or dict of wrappers.
         backward: ``LightningModule.manual_backward``.
         optimizers: Lightning's optimizers, in the order of :func:`torch_optimizers`.
+        guard: Looks at the losses, if asked to.
     """
     steps = {id(one.optimizer): one.step for one in optimizers}
     for one in wrappers_of(wrapper):
-        one.bind(backward=backward, step=_step_of(one, steps[id(one.optimizer)]))
+        run_backward = guard.guarded(one, backward) if guard else backward
+        one.bind(backward=run_backward, step=_step_of(one, steps[id(one.optimizer)]))
 
 
 def _step_of(wrapper: OptimWrapper, bound_step: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 PREFIX = "--trainer"
 _HELP = "help"
+# Arguments of the Trainer that have a switch of their own.
+SWITCHES = {
+    "detect_anomaly": "let autograd say which operation makes a NaN (slow)",
+    "stop_on_nonfinite_loss": "end the run at the first loss that is NaN or infinite",
+}
 _STOPPED = 128
 _RULES = {rule.key: rule for rule in TRAINER_RULES}
 
@@ -42,6 +47,8 @@ def add_arguments(parser: Any) -> None:
         " fast_dev_run, limit_train_batches, devices, precision, callbacks+=CLASS ...",
     )
     add(f"{PREFIX}.help", action="store_true", help="list them all, with their types")
+    for name, text in SWITCHES.items():
+        add(f"--{name.replace('_', '-')}", action="store_true", help=text)
     add("--print_config", action="store_true", help="print the config as it would run, and exit")
     add(
         "--ckpt_path",
@@ -100,7 +107,8 @@ def merge(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: An argument is unknown, or its value has the wrong type.
     """
-    options = args.trainer_options
+    given = [name for name in SWITCHES if getattr(args, name, False)]
+    options = [*args.trainer_options, *(f"{PREFIX}.{name}=true" for name in given)]
     if not options:
         return
     if not hasattr(args, "trainer_given"):

@@ -234,6 +234,15 @@ TRAINER_RULES: tuple[TrainerRule, ...] = (
         since="2.5.1",
     ),
     TrainerRule(
+        "stop_on_nonfinite_loss",
+        Status.TRANSLATED,
+        "mm2pl's own: the run ends at the first loss that is NaN or infinite, before its update;"
+        " each loss is then waited for",
+        _flag,
+        neutral=(False,),
+        own=True,
+    ),
+    TrainerRule(
         "schedule_per_update",
         Status.TRANSLATED,
         "mm2pl's own: schedules that count iterations count updates of their optimizer instead",

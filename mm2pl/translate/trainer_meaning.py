@@ -476,6 +476,7 @@ MEANINGS: dict[str, Callable[[Draft, Any], None]] = {
     "default_root_dir": _default_root_dir,
     "profiler": _profiler,
     "detect_anomaly": _keep,
+    "stop_on_nonfinite_loss": _keep,
     "callbacks": _callbacks,
     "logger": _logger,
     "schedule_per_update": _schedule_per_update,
