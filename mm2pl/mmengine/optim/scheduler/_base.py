@@ -84,7 +84,11 @@ class _ParamScheduler:
                 f"not {type(optimizer).__name__}"
             )
         if end <= begin:
-            raise ConfigError(f"end must be larger than begin, but begin={begin} and end={end}")
+            raise ConfigError(
+                f"end must be larger than begin, but begin={begin} and end={end}",
+                key_path="end",
+                hint="a schedule without `end` goes on to the end of training",
+            )
         if not isinstance(last_step, int) or last_step < -1:
             raise ConfigAssertionError(
                 f"last_step must be an integer from -1 on, not {last_step!r}"

@@ -33,7 +33,9 @@ class MomentumSchedulerMixin:
             if "betas" not in optimizer.defaults:
                 raise ConfigError(
                     f"a momentum schedule needs an optimizer with momentum or betas, which "
-                    f"{type(getattr(optimizer, 'optimizer', optimizer)).__name__} has not"
+                    f"{type(getattr(optimizer, 'optimizer', optimizer)).__name__} has not",
+                    key_path="type",
+                    hint="take an optimizer such as SGD or AdamW, or leave the schedule out",
                 )
             self.use_betas = True
             for group in optimizer.param_groups:
