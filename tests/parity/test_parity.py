@@ -42,6 +42,7 @@ KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {
     for scenario in (
         "optimisation.one_cycle",
         "runtime.resumed_one_cycle_from_the_other_engine",
+        "schedules.one_cycle_converted",
     )
 }
 
