@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
 from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.natives import copied
 from mm2pl.runner import Runner, settings_from, stem_of
 from mm2pl.translate import translate
 from mm2pl.translate.strategies import FLEXIBLE
@@ -91,13 +91,13 @@ class FlexibleRunner(Runner):
                 )
             arguments |= {"load_from": resume, "resume": True}
         arguments |= {"launcher": launcher or infer_launcher(), "runner_type": FLEXIBLE}
-        self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
+        self.cfg: Config = copied(cfg, cfg) if isinstance(cfg, Config) else Config(cfg or {})
         self._set_up(translate(settings_from(self.cfg, arguments), file=self.cfg.filename))
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> FlexibleRunner:
         """Build a runner from a config; the config is not changed."""
-        cfg = copy.deepcopy(cfg)
+        cfg = copied(cfg, cfg)
         if not isinstance(cfg, Config):
             cfg = Config(cfg)
         names = [name for name in inspect.signature(cls).parameters if name != "cfg"]

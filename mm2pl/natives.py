@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.pytorch import Callback, callbacks, loggers, profilers
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from mm2pl.errors import ConfigError, ConfigTypeError, nearest
+from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.translate.trainer_callbacks import REFUSED_CALLBACKS
 
+T = TypeVar("T")
 _OLD_PACKAGE = "pytorch_lightning."
 _PROFILERS = {
     "simple": profilers.SimpleProfiler,
@@ -40,6 +43,23 @@ def build_callbacks(given: Iterable[Any]) -> list[Callback]:
             _refuse(callback)
             built.append(callback)
     return built
+
+
+def copied(given: T, cfg: Any) -> T:
+    """Return a deep copy that keeps the objects of the config's ``trainer`` section.
+
+    As with Lightning's Trainer, who gives a callback can look at it after the run.
+
+    Args:
+        given: The config, or what was made of it.
+        cfg: The config.
+    """
+    section = cfg.get("trainer") if isinstance(cfg, (Mapping, Config)) else None
+    objects: list[Any] = []
+    for value in section.values() if isinstance(section, Mapping) else ():
+        objects += value if isinstance(value, (list, tuple)) else [value]
+    kept = {id(one): one for one in objects if isinstance(one, (Callback, Logger, Profiler))}
+    return copy.deepcopy(given, kept)
 
 
 def build_loggers(given: Iterable[Any], save_dir: str) -> list[Logger]:

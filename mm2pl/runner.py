@@ -31,6 +31,7 @@ from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
+from mm2pl.natives import copied
 from mm2pl.optim import scale_to_batch_size
 from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
@@ -128,7 +129,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         cfg: Any = None,
     ) -> None:
         arguments = {key: value for key, value in locals().items() if key not in ("self", "cfg")}
-        self.cfg: Config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(cfg or {})
+        self.cfg: Config = copied(cfg, cfg) if isinstance(cfg, Config) else Config(cfg or {})
         self._set_up(translate(settings_from(self.cfg, arguments), file=self.cfg.filename))
 
     def _set_up(self, plan: Plan) -> None:
@@ -165,7 +166,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     @classmethod
     def from_cfg(cls, cfg: Any) -> Runner:
         """Build a runner from a config; the config is not changed."""
-        cfg = copy.deepcopy(cfg)
+        cfg = copied(cfg, cfg)
         if not isinstance(cfg, Config):
             cfg = Config(cfg)
         arguments = {key: cfg[key] for key in _ARGUMENTS if cfg.get(key) is not None}
@@ -180,7 +181,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
     def from_plan(cls, plan: Plan) -> Runner:
         """Build a runner from a plan as it stands, with what was changed since it was made."""
         runner = cls.__new__(cls)
-        plan = copy.deepcopy(plan)
+        plan = copied(plan, plan.config)
         cfg = plan.config
         runner.cfg = cfg if isinstance(cfg, Config) else Config(dict(cfg))
         runner._set_up(plan)

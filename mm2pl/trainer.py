@@ -114,7 +114,8 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
     try:
         trainer = pl.Trainer(**arguments)
     except MisconfigurationException as error:
-        raise ConfigError(str(error), key_path="trainer") from error
+        place = "trainer.accelerator" if "accelerator" in settings else "trainer"
+        raise ConfigError(str(error), key_path=place) from error
     trial = settings.get("fast_dev_run")
     if trial:
         # Only told to callbacks, which then save and stop nothing: the loops are limited already.

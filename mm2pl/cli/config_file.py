@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
     from mm2pl.mmengine.config._positions import Positions
 
-# Keys that other options than --cfg-options set as a whole.
+# Keys that other options than --cfg-options set.
 _KEYS_OF_OPTIONS = {
     "work_dir": ("work_dir",),
     "load_from": ("checkpoint", "load_from", "resume"),
     "resume": ("resume",),
     "randomness": ("seed", "diff_rank_seed", "deterministic"),
     "launcher": ("launcher",),
+    "optim_wrapper.type": ("amp",),
+    "val_cfg": ("no_validate",),
 }
 
 
@@ -85,10 +87,15 @@ def positions_of(args: argparse.Namespace) -> Positions:
     """Return what tells where each key of the command's config was set."""
     from mm2pl.mmengine.config._positions import Positions
 
-    given = {k for k, value in vars(args).items() if value is not None and value is not False}
-    set_by = {key for key, names in _KEYS_OF_OPTIONS.items() if given.intersection(names)}
     trainer = [f"trainer.{key}" for key in getattr(args, "trainer_given", None) or ()]
-    return Positions(args.config, [*(args.cfg_options or {}), *set_by, *trainer])
+    return Positions(args.config, [*keys_set_by(args), *trainer])
+
+
+def keys_set_by(args: argparse.Namespace) -> list[str]:
+    """Return the keys of the config that the command's options set, less the Trainer's."""
+    given = {k for k, value in vars(args).items() if value is not None and value is not False}
+    others = (key for key, names in _KEYS_OF_OPTIONS.items() if given.intersection(names))
+    return [*(args.cfg_options or {}), *others]
 
 
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -133,6 +133,7 @@ def load(
     cfg = read_config(args.config, args.cfg_options, import_custom_modules=import_custom_modules)
     after = habits.apply(cfg, args)
     trainer_options.merge(cfg, args)
+    trainer_options.let_options_win(cfg, args)
     _check_weights(cfg, args.config)
     return cfg, after
 

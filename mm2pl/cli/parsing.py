@@ -33,6 +33,28 @@ _OTHER_NAMES = {
 }
 
 
+# Options of other command lines that have no near spelling here: what to write instead.
+_OTHER_OPTIONS = {
+    "-c": "CONFIG and CHECKPOINT stand without an option: mm2pl fit CONFIG",
+    "--config": "CONFIG and CHECKPOINT stand without an option: mm2pl fit CONFIG",
+    "--checkpoint": "CONFIG and CHECKPOINT stand without an option: mm2pl test CONFIG CHECKPOINT",
+    "--trainer": "one option for each argument: --trainer.max_epochs=3",
+    "--gpus": "--trainer.devices=N",
+    "--devices": "--trainer.devices=N",
+    "--num-gpus": "--trainer.devices=N",
+    "--gpu-ids": "the environment variable CUDA_VISIBLE_DEVICES",
+    "--gpu-id": "the environment variable CUDA_VISIBLE_DEVICES",
+    "--eval": "the config's test_evaluator says what is computed",
+    "--format-only": "--dump FILE.pkl, or format_only=True of the metric",
+    "--fuse-conv-bn": "efficient_conv_bn_eval='backbone' in the config",
+    "--seed_everything": "--seed N",
+    "--data": "the config says it: --cfg-options train_dataloader.batch_size=8",
+    "--model": "the config says it: --cfg-options model.KEY=VALUE",
+    "--optimizer": "the config says it: --cfg-options optim_wrapper.optimizer.lr=0.01",
+    "--lr_scheduler": "the config says it: --cfg-options param_scheduler.0.KEY=VALUE",
+}
+
+
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of descriptions as they are written, but breaks long ones."""
 
@@ -51,9 +73,11 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", HelpFormatter)
         super().__init__(*args, **kwargs)
+        self._arguments: list[str] = []
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse the arguments; positional ones may stand between the options."""
+        self._arguments = list(arguments)
         args, unknown = self.parse_known_intermixed_args(list(arguments))
         if unknown:
             self._refuse(unknown)
@@ -62,7 +86,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
-        if "required: CONFIG" in message:
+        other = next(filter(None, map(_other_option, self._arguments)), None)
+        incomplete = "required: CONFIG" in message
+        if other and (incomplete or message.startswith("ambiguous")):
+            message += f"\nHint: {other}"
+        elif incomplete:
             message += "\nHint: CONFIG comes before the options; some of these take what follows"
         say(f"error: {message}\n  {self.prog} --help lists the options")
         raise SystemExit(2)
@@ -76,8 +104,17 @@ class Parser(argparse.ArgumentParser):
         if not options:
             self.error(f"too many arguments: {' '.join(unknown)}")
         name = options[0].partition("=")[0]
+        known = _other_option(name)
+        if known:
+            self.error(f"unknown option {name}\nHint: {known}")
         near = nearest(name, self.option_names())
         self.error(f"unknown option {name}" + (f"\nDid you mean: {near[0]}?" if near else ""))
+
+
+def _other_option(argument: str) -> str | None:
+    """Return what to write for another command line's option; ``--model.a.b`` is ``--model``."""
+    name = argument.partition("=")[0]
+    return _OTHER_OPTIONS.get(name) or _OTHER_OPTIONS.get(name.partition(".")[0])
 
 
 def no_such_command(arguments: Sequence[str], commands: Sequence[str]) -> str:

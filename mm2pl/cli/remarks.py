@@ -33,12 +33,18 @@ def say_before(cfg: Any) -> None:
 
 def say_of_plan(plan: Plan, args: argparse.Namespace) -> None:
     """Say what in the config does something else than it says, and that weights are missing."""
-    said = findings(plan.notes, args.config)
+    said = findings(notes_of(plan), args.config)
     if said:
         say("\n".join(said))
     section = {"fit": None, "validate": plan.val, "test": plan.test}[args.command]
     if section is not None and not (plan.runtime.load_from or plan.runtime.resume):
         say("note: no CHECKPOINT is given, so the model is used as it is built")
+
+
+def notes_of(plan: Plan) -> list[Note]:
+    """Return the plan's notes; a trial cuts its schedules short on purpose."""
+    trial = "fast_dev_run" in plan.runtime.trainer
+    return [one for one in plan.notes if not (trial and one.key_path.startswith("param_scheduler"))]
 
 
 def findings(notes: Sequence[Note], config: str) -> list[str]:

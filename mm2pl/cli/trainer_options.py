@@ -7,11 +7,14 @@ The config stays outside jsonargparse: what is given here goes into its ``traine
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import re
 import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from mm2pl.cli.output import say
 from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
 from mm2pl.plan import Status
 from mm2pl.translate.trainer_args import TRAINER_RULES
@@ -124,6 +127,46 @@ def merge(cfg: Config, args: argparse.Namespace) -> None:
     cfg["trainer"] = section
 
 
+def let_options_win(cfg: Config, args: argparse.Namespace) -> None:
+    """Drop what the config's ``trainer`` section says of keys that the command line sets.
+
+    Args:
+        cfg: The config with the options merged, which is changed.
+        args: The parsed arguments.
+    """
+    from mm2pl.cli.config_file import keys_set_by
+    from mm2pl.translate.report import Report
+    from mm2pl.translate.trainer_args import work_in
+
+    section, keys = cfg.get("trainer"), keys_set_by(args)
+    if not isinstance(section, dict) or not keys:
+        return
+    section = dict(section)
+    for change in work_in(cfg, Report(file=args.config)).changes:
+        key = next((one for one in keys if _is_within(one, change.key_path)), None)
+        name = change.argument
+        if key is None or name == "fast_dev_run":
+            continue
+        if name in (getattr(args, "trainer_given", None) or ()):
+            _say_once(f"note: two options set {change.key_path}; {PREFIX}.{name} wins", args)
+        elif section.pop(name, None) is not None:
+            _say_once(f"note: the command line sets {key}, and wins over trainer.{name}", args)
+    cfg["trainer"] = section
+
+
+def _is_within(one: str, other: str) -> bool:
+    """Whether one of two key paths is the other, or a part of it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _say_once(text: str, args: argparse.Namespace) -> None:
+    """Say it on the first process, though the config may be read twice."""
+    said = args.__dict__.setdefault("said", [])
+    if text not in said and os.environ.get("RANK", "0") == "0":
+        say(text)
+    said.append(text)
+
+
 def parse(options: Sequence[str]) -> dict[str, Any]:
     """Return the Trainer's arguments that the options give, by name.
 
@@ -141,11 +184,45 @@ def parse(options: Sequence[str]) -> dict[str, Any]:
                 hint=f"{PREFIX}.{_HELP} lists them",
             )
     try:
-        parsed = make_parser().parse_args(list(options), defaults=False)
+        parsed = make_parser().parse_args(_with_folders(options), defaults=False)
     except argparse.ArgumentError as error:
         raise _wrong(str(error)) from None
     given = parsed.as_dict().get("trainer", {})
     return {key: _read(value) for key, value in given.items()}
+
+
+# Of these jsonargparse demands a folder; without one they write into the run's.
+_NEED_FOLDER = ("CSVLogger", "TensorBoardLogger")
+_RUNS_FOLDER = "THE_FOLDER_OF_THE_RUN"
+
+
+def _with_folders(options: Sequence[str]) -> list[str]:
+    """Return the options with a folder for each logger that is given none."""
+    made: list[str] = []
+    for index, one in enumerate(options):
+        made.append(one)
+        name, _, value = one.partition("=")
+        if name.rstrip("+") != f"{PREFIX}.logger" or value.rpartition(".")[2] not in _NEED_FOLDER:
+            continue
+        its_own = itertools.takewhile(
+            lambda other: other.partition("=")[0].rstrip("+") != f"{PREFIX}.logger",
+            options[index + 1 :],
+        )
+        if not any(
+            re.match(r"--trainer\.logger\.(init_args\.)?save_dir=", other) for other in its_own
+        ):
+            made.append(f"{PREFIX}.logger.save_dir={_RUNS_FOLDER}")
+    return made
+
+
+def _without_folder(value: Any) -> Any:
+    """Return a logger's description without the folder that was put there."""
+    arguments = value.get("init_args") if isinstance(value, dict) else None
+    if not arguments or str(arguments.get("save_dir")) != _RUNS_FOLDER:
+        return value
+    rest = {key: one for key, one in arguments.items() if key != "save_dir"}
+    kept = {key: one for key, one in value.items() if key != "init_args"}
+    return {**kept, "init_args": rest} if rest else kept
 
 
 def make_parser() -> jsonargparse.ArgumentParser:
@@ -176,10 +253,13 @@ def _read(value: Any) -> Any:
     """Return a value as a config holds it."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return int(value)  # of a type that allows both, such as devices
-    return value
+    if isinstance(value, list):
+        return [_without_folder(one) for one in value]
+    return _without_folder(value)
 
 
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Subclass types", "- a ")
+_OTHER_TYPES = ("Expected a ", "Not a valid subclass")  # noise beside what is wrong with a class
 
 
 def _wrong(text: str) -> Mm2plError:
@@ -198,7 +278,10 @@ def _wrong(text: str) -> Mm2plError:
         if not noise and not skip and line not in told:
             told.append(line)
     told = [re.sub(r"<class '([\w.]+)'>|typing\.", r"\1", line) for line in told]
-    message = "; ".join(told).replace(":;", ":")
+    if any(line.startswith("Problem with given class_path") for line in told):
+        told = [line for line in told if not line.startswith(_OTHER_TYPES)]
+    message = re.sub(r"\. Got value: True$", "", "; ".join(told).replace(":;", ":"))
+    message = message.replace("Expected a int", "Expected an int")
     if value and "NestedArg" not in value.group(1) and "Namespace" not in value.group(1):
         message += f", got {value.group(1)!r}"
     key = where.group(1) if where else "trainer"
@@ -229,10 +312,11 @@ def launch(cfg: Config, args: argparse.Namespace) -> int | None:
         The exit status of the first process that failed, 0 if none did; None if this process is to
         run by itself.
     """
-    import os
-
     wanted = (cfg.get("trainer") or {}).get("devices")
-    if wanted in (None, "auto", 1, "1") or cfg.get("launcher") not in (None, "none"):
+    launcher = cfg.get("launcher") or "none"
+    # The config that such a run has saved holds its launcher.
+    unlaunched = launcher == "pytorch" and args.launcher is None and "RANK" not in os.environ
+    if wanted in (None, "auto", 1, "1") or not (launcher == "none" or unlaunched):
         return None
     if "TORCHELASTIC_RUN_ID" in os.environ:
         _join(cfg)

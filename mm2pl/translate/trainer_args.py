@@ -16,7 +16,8 @@ from typing import Any
 from mm2pl.errors import ConfigError, nearest
 from mm2pl.plan import ABSENT, Change, Status
 from mm2pl.translate.report import Report, Rule, raw_items, whole_number
-from mm2pl.translate.trainer_meaning import MEANINGS, Draft
+from mm2pl.translate.trainer_draft import Draft
+from mm2pl.translate.trainer_meaning import MEANINGS
 
 SECTION = "trainer"
 
@@ -272,7 +273,7 @@ def work_in(cfg: Any, report: Report) -> Draft:
         report.problem(
             f"must be a dict of the Trainer's arguments, got {section!r}",
             SECTION,
-            "trainer=dict(max_epochs=3, callbacks=[dict(type='EarlyStopping', monitor='loss')])",
+            "trainer=dict(max_epochs=3, callbacks=[dict(type='LearningRateMonitor')])",
         )
         return draft
     given = {}
@@ -336,7 +337,7 @@ def put_changes(cfg: Any, effective: Any, changes: tuple[Change, ...]) -> None:
             cfg[key] = dict.__getitem__(values, key)
         else:
             cfg.pop(key, None)
-    section = cfg.get(SECTION)
+    section = getattr(effective, "_cfg_dict", effective).get(SECTION)
     if isinstance(section, Mapping):
         cfg[SECTION] = {key: _as_written(value) for key, value in section.items()}
 

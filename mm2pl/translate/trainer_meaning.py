@@ -1,16 +1,16 @@
-"""How the Trainer's arguments change a config, and what of them is left for the Trainer."""
+"""What each of the Trainer's arguments means here, as a change of the config."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from mm2pl.errors import nearest
-from mm2pl.plan import ABSENT, Change, Status
-from mm2pl.translate.report import Report, type_name
+from mm2pl.plan import ABSENT
+from mm2pl.translate.report import type_name
 from mm2pl.translate.trainer_callbacks import REFUSED_CALLBACKS
+from mm2pl.translate.trainer_draft import Draft
 
 PRECISIONS: dict[str | None, tuple[Any, ...]] = {
     None: (32, "32", "32-true"),
@@ -23,104 +23,6 @@ STRATEGIES = {
     "ddp_find_unused_parameters_true": True,
 }
 _PLAIN, _MIXED = "OptimWrapper", "AmpOptimWrapper"
-
-
-class Draft:
-    """A config while the Trainer's arguments are worked into it.
-
-    Args:
-        cfg: The config, which is not changed.
-        report: Gets the problems.
-
-    Attributes:
-        cfg: The config with the changes.
-        section: The arguments that were given and ask for something.
-        argument: The one at hand.
-        changes: What was changed.
-        passed: What is left for the Trainer, or for what drives it.
-        statuses: What became of an argument, where it is not what its rule says.
-    """
-
-    def __init__(self, cfg: Any, report: Report) -> None:
-        self.cfg = cfg
-        self.section: dict[str, Any] = {}
-        self.argument = ""
-        self.changes: list[Change] = []
-        self.passed: dict[str, Any] = {}
-        self.statuses: dict[str, Status] = {}
-        self._report = report
-        self._own = False
-
-    def get(self, key_path: str, default: Any = ABSENT) -> Any:
-        """Return a value, without building a new-style config's lazy objects."""
-        value = getattr(self.cfg, "_cfg_dict", self.cfg)
-        for key in key_path.split("."):
-            if not isinstance(value, Mapping) or key not in value:
-                return default
-            value = dict.__getitem__(value, key) if isinstance(value, dict) else value[key]
-        return value
-
-    def set(self, key_path: str, value: Any) -> None:
-        """Change a value; ``ABSENT`` leaves the key out. Sections are made where there are none."""
-        before = self.get(key_path)
-        if type(before) is type(value) and before == value:
-            return
-        self.changes.append(Change(self.argument, key_path, value, before))
-        if not self._own:
-            self.cfg = copy.copy(self.cfg) if hasattr(self.cfg, "_cfg_dict") else dict(self.cfg)
-            self._own = True
-        *path, last = key_path.split(".")
-        section = getattr(self.cfg, "_cfg_dict", self.cfg)
-        for key in path:
-            inner = dict.get(section, key)
-            section[key] = copy.copy(inner) if isinstance(inner, dict) else {}
-            section = dict.__getitem__(section, key)
-        if value is ABSENT:
-            section.pop(last, None)
-        else:
-            section[last] = value
-
-    def set_if_there(self, key_path: str, value: Any) -> None:
-        """Change a value of a key that is there."""
-        if self.get(key_path) is not ABSENT:
-            self.set(key_path, value)
-
-    def keep(self, value: Any) -> None:
-        """Leave the argument for the Trainer."""
-        self.passed[self.argument] = value
-
-    def refuse(self, message: str, hint: str | None = None) -> None:
-        """Tell that the argument cannot be done with this config."""
-        self._report.problem(message, f"trainer.{self.argument}", hint)
-
-    def without_effect(self) -> None:
-        """Say that the argument asks for something that this config has not."""
-        self.statuses[self.argument] = Status.NO_EFFECT
-
-    @property
-    def loop(self) -> str:
-        """What the training loop counts: ``epochs``, ``iterations``; empty if nothing trains."""
-        loop = self.get("train_cfg", None)
-        if not isinstance(loop, Mapping):
-            return ""
-        kind = self.get("train_cfg.type")
-        if kind is ABSENT:
-            return "epochs" if self.get("train_cfg.by_epoch", True) else "iterations"
-        known = {"EpochBasedTrainLoop": "epochs", "IterBasedTrainLoop": "iterations"}
-        counted = "iterations" if "max_iters" in loop else "epochs"
-        return known.get(type_name(kind), counted)
-
-    def wrapper(self) -> bool:
-        """Whether there is one optimizer wrapper to change; tells the problem if not."""
-        wrapper = self.get("optim_wrapper", None)
-        if wrapper is None:
-            self.without_effect()
-            return False
-        if isinstance(wrapper, dict) and "optimizer" in wrapper:
-            return True
-        several = "several wrappers" if isinstance(wrapper, Mapping) else "a built object"
-        self.refuse(f"optim_wrapper is {several}, so which is meant is not known", "set it there")
-        return False
 
 
 def _max_epochs(draft: Draft, value: Any) -> None:
@@ -201,8 +103,10 @@ def _limit(stage: str, draft: Draft, value: Any) -> None:
             draft.set(f"{stage}_{part}", None)
     elif stage == "train" and draft.loop == "iterations":
         total = int(draft.get("train_cfg.max_iters", 0))
-        count = max(1, int(total * value)) if isinstance(value, float) else value
-        draft.set("train_cfg.max_iters", min(total, count))
+        if isinstance(value, float):
+            value = max(1, int(total * value))
+            draft.settle(value)  # the same share of the new max_iters would be another number
+        draft.set("train_cfg.max_iters", min(total, value))
     else:
         draft.keep(value)
 
@@ -240,9 +144,9 @@ def _fast_dev_run(draft: Draft, value: Any) -> None:
 
 def _log_nothing(draft: Draft) -> None:
     if isinstance(draft.get("visualizer", None), Mapping):
-        draft.set("visualizer.vis_backends", None)
+        draft.set("visualizer.vis_backends", [])
     else:
-        draft.set("visualizer", {"type": "Visualizer", "vis_backends": None})
+        draft.set("visualizer", {"type": "Visualizer", "vis_backends": []})
 
 
 def _logger(draft: Draft, value: Any) -> None:

@@ -50,6 +50,30 @@ def test_a_switch_without_a_value_is_on(after):
         (["--trainer.precision=bf16-mixed"], {"precision": "bf16-mixed"}),
         (["--trainer.max_time={hours: 1}"], {"max_time": {"hours": 1}}),
         (
+            ["--trainer.logger=lightning.pytorch.loggers.CSVLogger"],
+            {"logger": {"class_path": "lightning.pytorch.loggers.CSVLogger"}},
+        ),
+        (
+            [
+                "--trainer.logger+=CSVLogger",
+                "--trainer.logger.name=a",
+                "--trainer.logger+=TensorBoardLogger",
+                "--trainer.logger.save_dir=b",
+            ],
+            {
+                "logger": [
+                    {
+                        "class_path": "lightning.pytorch.loggers.CSVLogger",
+                        "init_args": {"name": "a"},
+                    },
+                    {
+                        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+                        "init_args": {"save_dir": "b"},
+                    },
+                ]
+            },
+        ),
+        (
             [
                 "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping",
                 "--trainer.callbacks.monitor=accuracy",
@@ -77,7 +101,8 @@ def test_values_are_typed_by_the_trainers_signature(options, given):
     ("option", "key", "message"),
     [
         ("--trainer.max_epoch=3", "trainer.max_epoch", "Did you mean: max_epochs"),
-        ("--trainer.max_epochs=abc", "trainer.max_epochs", "got 'abc'"),
+        ("--trainer.max_epochs=abc", "trainer.max_epochs", "Expected an int, got 'abc'"),
+        ("--trainer.max_epochs=true", "trainer.max_epochs", "Expected an int, got 'true'"),
         ("--trainer.precision=b16", "trainer.precision", "'bf16-mixed'"),
         ("--trainer.callbacks+=EarlyStoping", "trainer.callbacks", "EarlyStoping"),
         ("--trainer.callbacks+=EarlyStopping", "trainer.callbacks", "required: monitor"),
@@ -95,6 +120,13 @@ def test_a_wrong_argument_of_a_callback_is_said_once():
     with pytest.raises(ConfigError, match=r"--trainer\.callbacks\.help CLASS") as caught:
         trainer_options.parse(options)
     assert str(caught.value).count("Option 'moniter' is not accepted") == 1
+
+
+def test_of_a_wrong_class_only_what_is_wrong_with_it_is_said():
+    options = ["--trainer.logger=CSVLogger", "--trainer.logger.nme=x"]
+    with pytest.raises(ConfigError, match="Option 'nme' is not accepted") as caught:
+        trainer_options.parse(options)
+    assert "Expected" not in str(caught.value)
 
 
 def test_help_lists_every_argument_with_its_type_and_what_becomes_of_it(capsys):
@@ -141,16 +173,51 @@ def test_without_options_the_config_stays_as_it_is():
     assert merged(None) is None
 
 
+def settled(section: dict[str, Any], *, trainer: tuple[str, ...] = (), **args: Any) -> Any:
+    """Return the section after the other options have won."""
+    optim = {"optimizer": {"type": "SGD"}}
+    cfg = Config({"trainer": section, "train_cfg": {"max_epochs": 9}, "optim_wrapper": optim})
+    given = {"cfg_options": None, "config": "c.py", "trainer_given": dict.fromkeys(trainer), **args}
+    trainer_options.let_options_win(cfg, argparse.Namespace(**given))
+    return cfg.trainer
+
+
+@pytest.mark.parametrize(
+    ("section", "args", "what"),
+    [
+        ({"max_epochs": 2}, {"cfg_options": {"train_cfg.max_epochs": 5}}, "train_cfg.max_epochs"),
+        ({"max_epochs": 2}, {"cfg_options": {"train_cfg": {"max_epochs": 5}}}, "sets train_cfg,"),
+        ({"default_root_dir": "a"}, {"work_dir": "b"}, "sets work_dir,"),
+        ({"precision": "bf16-mixed"}, {"amp": True}, "trainer.precision"),
+    ],
+)
+def test_any_option_wins_over_the_configs_section(section, args, what, capsys):
+    assert settled({**section, "profiler": "simple"}, **args) == {"profiler": "simple"}
+    assert what in capsys.readouterr().err
+
+
+def test_of_two_options_the_trainers_wins_and_it_is_said(capsys):
+    both = {"cfg_options": {"train_cfg.max_epochs": 5}, "trainer": ("max_epochs",)}
+    assert settled({"max_epochs": 2}, **both) == {"max_epochs": 2}
+    assert "--trainer.max_epochs wins" in capsys.readouterr().err
+
+
+def test_an_option_of_another_key_changes_nothing(capsys):
+    options = {"cfg_options": {"train_cfg.val_interval": 5}}
+    assert settled({"max_epochs": 2}, **options) == {"max_epochs": 2}
+    assert not capsys.readouterr().err
+
+
 # --------------------------------------------------------------------------- several processes
 
 
-def launched(monkeypatch, trainer: dict[str, Any], **cfg: Any) -> Any:
+def launched(monkeypatch, trainer: dict[str, Any], option: str | None = None, **cfg: Any) -> Any:
     """Return what would be started, or None."""
     started: list[Any] = []
     monkeypatch.setattr(
         trainer_options, "_start", lambda count, line: started.append((count, line))
     )
-    args = argparse.Namespace(command_line=["fit", "c.py"])
+    args = argparse.Namespace(command_line=["fit", "c.py"], launcher=option)
     values = Config({"model": {"type": "Any"}, "trainer": trainer, **cfg})
     trainer_options.launch(values, args)
     return started[0] if started else values.get("launcher")
@@ -167,6 +234,15 @@ def test_one_device_starts_nothing(monkeypatch, devices):
 
 def test_a_launcher_has_started_the_processes_already(monkeypatch):
     assert launched(monkeypatch, {"devices": 2}, launcher="slurm") == "slurm"
+
+
+def test_the_saved_config_of_such_a_run_starts_them_again(monkeypatch):
+    assert launched(monkeypatch, {"devices": 2}, launcher="pytorch") == (2, ["fit", "c.py"])
+
+
+def test_a_launcher_that_is_named_is_expected_to_have_started_it(monkeypatch):
+    found = launched(monkeypatch, {"devices": 2}, option="pytorch", launcher="pytorch")
+    assert found == "pytorch"
 
 
 def test_a_process_that_was_started_joins_the_others(monkeypatch):

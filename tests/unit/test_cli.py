@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mm2pl import Runner, __version__, cli, uninstall_as_mmengine, version_gates
-from mm2pl.cli import output
+from mm2pl.cli import output, remarks
 from mm2pl.cli.remarks import findings
 from mm2pl.cli.script_run import split
 from mm2pl.errors import DataError
@@ -266,6 +266,15 @@ def test_what_a_run_does_otherwise_than_its_config_says_is_told_before_it(
     )
 
 
+def test_a_trial_is_not_told_that_its_schedules_end_early() -> None:
+    notes = (Note("param_scheduler[1].milestones", Status.NO_EFFECT, "never reached"),)
+    assert remarks.notes_of(SimpleNamespace(notes=notes, runtime=SimpleNamespace(trainer={}))) == [
+        *notes
+    ]
+    trial = SimpleNamespace(trainer={"fast_dev_run": 1})
+    assert remarks.notes_of(SimpleNamespace(notes=notes, runtime=trial)) == []
+
+
 def test_of_many_findings_the_first_are_told_and_what_shows_all() -> None:
     notes = [Note(f"key{i}", Status.NO_EFFECT, "long " * 99) for i in range(20)]
     lines = findings(notes, "config.py")
@@ -346,6 +355,11 @@ def test_a_resume_with_nothing_there_says_that_nothing_is_loaded(
         (["run", "--bogus", "a.py"], "usage: mm2pl run [--relax-version-gates] (SCRIPT"),
         (["run", "--bogus", "a.py"], "mm2pl: error: unknown option --bogus"),
         (["fit"], "required: CONFIG\nHint: CONFIG comes before the options"),
+        (["fit", "--config", "config.py"], "unknown option --config\nHint: CONFIG and CHECKPOINT"),
+        (["fit", "--config=config.py"], "required: CONFIG\nHint: CONFIG and CHECKPOINT stand"),
+        (["fit", "config.py", "--gpus", "2"], "Hint: --trainer.devices=N"),
+        (["fit", "config.py", "--model.lr=3"], "unknown option --model.lr\nHint: the config says"),
+        (["fit", "config.py", "--trainer", "x.yaml"], "Hint: one option for each argument"),
         (["fit", "config.py", "--launcher", "x"], "invalid choice: 'x'"),
         (["fit", "config.py", "--seed", "x"], "--seed: must be a whole number"),
         (["fit", "config.py", "--seed", "-1"], "--seed: must be a whole number"),

@@ -445,6 +445,18 @@ def test_a_built_callback_runs_and_is_saved_as_its_class(fit, tmp_path):
     assert saved.trainer.callbacks[0].type.endswith("StopAt")
 
 
+def test_a_built_callback_is_the_one_that_was_given(fit):
+    mine = StopAt(2)
+    runner, _ = fit({"callbacks": [mine]})
+    assert any(one is mine for one in runner.trainer.callbacks)
+
+
+def test_a_share_of_an_iteration_loop_is_saved_as_its_number(fit, tmp_path):
+    fit({"limit_train_batches": 0.5}, train_cfg=ITERATIONS)
+    saved = Config.fromfile(next(tmp_path.glob("*.py")), lazy_import=False)
+    assert saved.trainer.limit_train_batches == saved.train_cfg.max_iters
+
+
 # --------------------------------------------------------------------------- loggers, profilers
 
 
@@ -507,7 +519,7 @@ def test_several_devices_in_one_process_are_refused_with_the_command(fit):
 def test_an_accelerator_that_is_not_there_is_refused(fit):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is one")
-    with pytest.raises(ConfigError, match="trainer"):
+    with pytest.raises(ConfigError, match=r"trainer\.accelerator"):
         fit({"accelerator": "gpu"})
 
 

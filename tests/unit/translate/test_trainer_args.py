@@ -122,7 +122,7 @@ def test_lightnings_defaults_ask_for_nothing_but_where_here_they_mean_something(
             {"default_hooks.logger": {"type": "LoggerHook", "interval": 7}},
         ),
         ({"strategy": "ddp_find_unused_parameters_true"}, {"find_unused_parameters": True}),
-        ({"logger": False}, {"visualizer": {"type": "Visualizer", "vis_backends": None}}),
+        ({"logger": False}, {"visualizer": {"type": "Visualizer", "vis_backends": []}}),
         (
             {"limit_val_batches": 0},
             {"val_cfg": None, "val_dataloader": None, "val_evaluator": None},
@@ -149,6 +149,21 @@ def test_an_argument_becomes_the_key_that_says_it(trainer, expected):
 )
 def test_an_iteration_loop_is_one_epoch_to_lightning(trainer, expected):
     assert changes(trainer, train_cfg=ITERATIONS) == expected
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"limit_train_batches": 0.5, "val_check_interval": 0.5},
+        {"max_steps": 30, "accumulate_grad_batches": 2, "gradient_clip_val": 1.0},
+        {"limit_val_batches": 0, "precision": "bf16-mixed", "logger": False},
+    ],
+)
+def test_the_config_with_the_changes_means_the_same_once_more(trainer):
+    once = translate(Config(config(ITERATIONS, trainer=trainer))).config
+    again = translate(once)
+    assert again.runtime.trainer_changes == ()
+    assert again.config == once
 
 
 def test_updates_count_the_accumulation_of_the_config_too():
@@ -186,7 +201,7 @@ def test_a_trial_run_is_short_and_writes_nothing():
         "train_cfg.max_epochs": 1,
         "train_cfg.val_interval": 1,
         "default_hooks.checkpoint": None,
-        "visualizer": {"type": "Visualizer", "vis_backends": None},
+        "visualizer": {"type": "Visualizer", "vis_backends": []},
         "resume": False,
     }
     assert passed({"fast_dev_run": 2}) == {
