@@ -166,6 +166,6 @@ def _findings(rows: list[dict[str, Any]]) -> Rows:
         return [("none",)]
     shown: Rows = []
     for row in rows:
-        meant = f" Did you mean: {', '.join(row['choices'])}?" if row["choices"] else ""
+        meant = f". Did you mean: {', '.join(row['choices'])}?" if row["choices"] else ""
         shown.append((row["key_path"], row["status"], row["text"] + meant))
     return shown

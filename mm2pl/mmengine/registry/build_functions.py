@@ -267,7 +267,7 @@ def refused_arguments(error: TypeError, target: Any, args: Any) -> WrongTypeErro
     return WrongTypeError(
         str(error),
         key=unknown[0],
-        choices=nearest(unknown[0], [name for name in names if name not in args]),
+        choices=nearest(unknown[0], names),
         hint=f"{_name(target)} takes {', '.join(names) or 'no arguments'}",
     )
 
