@@ -12,7 +12,8 @@ from mm2pl import distributed
 from mm2pl.data import build_dataloader
 from mm2pl.errors import ConfigAssertionError, ConfigRuntimeError, ConfigTypeError, ModelError
 from mm2pl.limits import limit_of, shortened
-from mm2pl.mmengine.evaluator import Evaluator
+from mm2pl.metrics.torch_metric import is_torchmetric
+from mm2pl.mmengine.evaluator import BaseMetric, Evaluator
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 from mm2pl.mmengine.model import revert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import is_model_wrapper
@@ -25,6 +26,7 @@ from mm2pl.mmengine.runner.log_processor import LogProcessor
 from mm2pl.mmengine.visualization import Visualizer
 from mm2pl.optim import make_optim_wrapper, make_schedulers
 from mm2pl.trainer import accumulated, check_loop
+from mm2pl.translate.evaluators import is_evaluator
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -177,14 +179,17 @@ class RunnerBuilders:
             )
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
-        """Return the evaluator of a metric, a list of metrics, or ``dict(metrics=...)``."""
+        """Return the evaluator of a metric, a list of metrics, or ``dict(metrics=...)``.
+
+        Metrics may be built already, torchmetrics' too.
+        """
         if isinstance(evaluator, Evaluator):
             return evaluator
-        if isinstance(evaluator, Mapping) and "metrics" in evaluator:
+        if is_evaluator(evaluator):
             return EVALUATOR.build({"type": "Evaluator", **evaluator})  # type: ignore[no-any-return]
-        if isinstance(evaluator, (Mapping, list)):
+        if isinstance(evaluator, (Mapping, list, BaseMetric)) or is_torchmetric(type(evaluator)):
             try:
-                return Evaluator(evaluator)  # type: ignore[arg-type]
+                return Evaluator(evaluator)
             except Exception as error:
                 record(error, evaluator, "")  # which of them
                 raise

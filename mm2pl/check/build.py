@@ -176,6 +176,7 @@ class _Look:
 
     def _at_class(self, place: Place, found: Any) -> None:
         from mm2pl.check.lookup import accepted
+        from mm2pl.metrics.torch_metric import TORCH_METRIC_KEYS, is_torchmetric
 
         marker = vars(found).get("__marker__") if inspect.isclass(found) else None
         if marker is not None:
@@ -185,6 +186,8 @@ class _Look:
         names = None if place.registry == ANY else accepted(found)
         if names is None:
             return
+        if is_torchmetric(found):
+            names = [*names, *TORCH_METRIC_KEYS]
         for key in place.arguments:
             if key not in names and key not in _TAKEN_OUT.get(place.registry, ()):
                 text = f"{getattr(found, '__name__', found)} takes no such argument"

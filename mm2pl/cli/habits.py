@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm2pl.cli.output import say
 from mm2pl.errors import ConfigError, ConfigRuntimeError
+from mm2pl.translate.evaluators import is_evaluator
 from mm2pl.translate.report import type_name
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def _dump_predictions(cfg: Config, path: str, kind: str, option: str) -> None:
             f"{option}: the config has no test", key_path="test_evaluator", file=cfg.filename
         )
     metric = {"type": kind, "out_file_path": path}
-    if isinstance(evaluator, dict) and isinstance(evaluator.get("metrics"), list):
+    if is_evaluator(evaluator) and isinstance(evaluator.get("metrics"), list):
         evaluator["metrics"] = [*evaluator["metrics"], metric]
     else:
         several = isinstance(evaluator, (list, tuple))

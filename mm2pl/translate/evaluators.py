@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl.plan import Status
-from mm2pl.translate.classes import read_typed
+from mm2pl.translate.classes import read_typed, type_place
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
+from mm2pl.translate.values import want_dict
 
 _METRICS = Rule("metrics", Status.BY_CLASS, "MMEngine metrics, called by the validation step")
+_UPDATE = "what torchmetrics' update is given, by mm2pl.metrics.TorchMetric"
+_TORCH_ROWS = (
+    Rule("pred_key", Status.AS_IS, _UPDATE),
+    Rule("target_key", Status.AS_IS, _UPDATE),
+    Rule("keys", Status.AS_IS, _UPDATE),
+    Rule("prefix", Status.AS_IS, "before the names of the results, with a slash"),
+    Rule("name", Status.AS_IS, "the name of a result that has none"),
+)
 
 
 def read_evaluator(section: Any, path: str, report: Report) -> None:
@@ -17,18 +26,35 @@ def read_evaluator(section: Any, path: str, report: Report) -> None:
     report.note(path, Status.TRANSLATED, "called by the Trainer's validation and test steps")
     if isinstance(section, (list, tuple)):
         _read_metrics(section, path, report)
-    elif isinstance(section, Mapping) and "metrics" in section:
+    elif is_evaluator(section):
         read_typed(section, "EVALUATOR", path, report, default="Evaluator", rules=(_METRICS,))
         given = dict(raw_items(section))
         if type_name(given.get("type", "Evaluator")) == "Evaluator":
             _read_metrics(given["metrics"], f"{path}.metrics", report)
-    else:
-        read_typed(section, "METRICS", path, report)
+    elif not want_dict(section, path, report):
+        if isinstance(section, Mapping) and type_name(section.get("type")) == "Evaluator":
+            report.later("an Evaluator needs 'metrics'", path, "add metrics=[dict(type=...)]")
+        _read_metrics(section, path, report)
+
+
+def is_evaluator(section: Any) -> bool:
+    """Whether a section is an evaluator's with its ``metrics``, not a metric's."""
+    if not isinstance(section, Mapping):
+        return False
+    given = dict(raw_items(section))
+    return "metrics" in given and not _is_torchmetrics(given)
+
+
+def _is_torchmetrics(given: Mapping[Any, Any]) -> bool:
+    place, _ = type_place(given["type"]) if "type" in given else (None, "")
+    return place is not None and place.partition(".")[0] == "torchmetrics"
 
 
 def _read_metrics(metrics: Any, path: str, report: Report) -> None:
     if isinstance(metrics, Mapping):
-        read_typed(metrics, "METRICS", path, report)
+        rows = _TORCH_ROWS if _is_torchmetrics(dict(raw_items(metrics))) else ()
+        read_typed(metrics, "METRICS", path, report, rules=rows)
     elif isinstance(metrics, (list, tuple)):
         for index, metric in enumerate(metrics):
-            read_typed(metric, "METRICS", f"{path}[{index}]", report)
+            if not want_dict(metric, f"{path}[{index}]", report, none=False):
+                _read_metrics(metric, f"{path}[{index}]", report)

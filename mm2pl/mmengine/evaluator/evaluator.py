@@ -18,16 +18,20 @@ class Evaluator:
     """Feeds predictions to metrics and joins their results in one dict.
 
     Args:
-        metrics: One metric or several, as configs or objects.
+        metrics: One metric or several, as configs or objects; those of torchmetrics too, see
+            :class:`mm2pl.metrics.TorchMetric`.
     """
 
     def __init__(
         self, metrics: dict[str, Any] | BaseMetric | Sequence[dict[str, Any] | BaseMetric]
     ) -> None:
+        from mm2pl.metrics.torch_metric import torch_metric
+
         self._dataset_meta: dict[str, Any] | None = None
         several = metrics if isinstance(metrics, Sequence) else [metrics]
         self.metrics: list[BaseMetric] = [
-            METRICS.build(metric) if isinstance(metric, dict) else metric for metric in several
+            torch_metric(metric) or (METRICS.build(metric) if isinstance(metric, dict) else metric)
+            for metric in several
         ]
 
     @property

@@ -1,0 +1,180 @@
+"""Any metric of torchmetrics in an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mm2pl.errors import ConfigTypeError, DataError
+from mm2pl.metrics._columns import Column, Key, check_lengths, device_of, look_up, moved, stacked
+from mm2pl.mmengine.dist import get_comm_device, get_dist_info
+from mm2pl.mmengine.evaluator.metric import BaseMetric, _warn
+from mm2pl.mmengine.registry import METRICS
+
+# Arguments of ours beside those of torchmetrics' class in one section.
+TORCH_METRIC_KEYS = ("pred_key", "target_key", "keys", "prefix", "name")
+
+
+class TorchMetric(BaseMetric):
+    """Feeds a metric of torchmetrics with what the predictions hold under some keys.
+
+    In a config the class of torchmetrics is named by itself, with these arguments beside its own::
+
+        dict(type='torchmetrics.classification.MulticlassAccuracy', num_classes=10,
+             pred_key='pred_label', target_key='gt_label', prefix='top1')
+
+    The last batch is held back until the size of the dataset is known, so that samples which a
+    distributed sampler has added never reach ``update``; torchmetrics joins the processes' states.
+
+    Args:
+        metric: The metric or ``MetricCollection``, or the config of one.
+        pred_key: Where each prediction has the first argument of ``update``: names joined by
+            dots, ``*`` for the prediction itself, ``data_batch....`` for something in the batch;
+            None to give no such argument. A dict of paths gives a dict for each sample.
+        target_key: The same for the second argument.
+        keys: Further arguments of ``update`` by name, e.g. ``dict(indexes='query_id')``.
+        prefix: Put before the names of the results, with a slash.
+        name: Name of a result that has none; by default the name of the metric's class.
+    """
+
+    default_prefix = ""
+
+    def __init__(
+        self,
+        metric: Any,
+        pred_key: Key | None = "pred_label",
+        target_key: Key | None = "gt_label",
+        keys: Mapping[str, Key] | None = None,
+        prefix: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(prefix=prefix)
+        built = _built(metric)
+        if not is_torchmetric(type(built)):
+            raise ConfigTypeError(f"must be a metric of torchmetrics, got {built!r}")
+        self.metric: Any = built
+        self.name = name or type(built).__name__
+        self._paths = [path for path in (pred_key, target_key) if path is not None]
+        self._named_paths = dict(keys or {})
+        self._given = 0
+
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        """Update the metric with the batch before, and hold this one back."""
+        paths = [*enumerate(self._paths), *self._named_paths.items()]
+        columns = {name: look_up(path, data_samples, data_batch) for name, path in paths}
+        check_lengths({repr(dict(paths)[name]): column for name, column in columns.items()})
+        self._update(self.results)
+        self.results = [columns]
+
+    def _update(self, batches: Sequence[dict[Any, Column]], limit: int | None = None) -> None:
+        """Give the metric what was held back, at most ``limit`` samples of it."""
+        for columns in batches:
+            batch = {name: column[:limit] for name, column in columns.items()}
+            count = check_lengths({str(name): column for name, column in batch.items()})
+            if count:
+                self._given += count
+                self._give({name: stacked(column) for name, column in batch.items()}, batch)
+
+    def _give(self, values: dict[Any, Any], columns: dict[Any, Column]) -> None:
+        if any(value is None for value in values.values()):
+            for one in zip(*columns.values(), strict=True):  # shapes differ: sample by sample
+                rows = zip(columns, one, strict=True)
+                self._give({name: stacked([value]) for name, value in rows}, {})
+            return
+        device = device_of(values)
+        if device is not None:
+            self.metric.to(device)
+            values = moved(values, device)
+        positional = [value for name, value in values.items() if isinstance(name, int)]
+        named = {name: value for name, value in values.items() if isinstance(name, str)}
+        self.metric.update(*positional, **named)
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """Return the figures of all processes' samples, the ones held back included."""
+        self._update(results)
+        figures = self.metric.compute()
+        if not isinstance(figures, Mapping):
+            figures = {self.name: figures}
+        return {name: _plain(value) for name, value in figures.items()}
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """Return the figures on every process and start anew.
+
+        Args:
+            size: Number of samples of the dataset; what distributed samplers added is left out.
+
+        Raises:
+            DataError: A process has no sample at all, or more than its last batch is added.
+        """
+        try:
+            if not self.results:
+                _warn(f"{self.name} got no predictions.")
+            rank, world = get_dist_info()
+            if size < world:
+                raise DataError(
+                    f"{size} samples for {world} processes: torchmetrics cannot join the states of"
+                    " a process without samples",
+                    hint="evaluate on fewer processes",
+                )
+            # The sampler deals samples out in turn.
+            left = (size - rank + world - 1) // world - self._given
+            if left < 0:
+                raise DataError(
+                    f"{-left} samples too many came before the last batch, from a dataset of {size}"
+                )
+            self._update(self.results, left)
+            if world > 1:
+                self.metric.to(get_comm_device())
+            figures = self.compute_metrics([])
+        finally:
+            self.results = []
+            self._given = 0
+            self.metric.reset()
+        put = f"{self.prefix}/" if self.prefix else ""
+        return {f"{put}{name}": value for name, value in figures.items()}
+
+
+def is_torchmetric(kind: Any) -> bool:
+    """Whether a class is torchmetrics' or derived from one; torchmetrics is not imported."""
+    modules = (base.__module__ for base in getattr(kind, "__mro__", ()))
+    return any(module.partition(".")[0] == "torchmetrics" for module in modules)
+
+
+def torch_metric(metric: Any) -> TorchMetric | None:
+    """Return the metric for an entry of an evaluator; None if torchmetrics has no part in it.
+
+    Args:
+        metric: A metric, or the config of one.
+    """
+    if not isinstance(metric, dict):
+        return TorchMetric(metric) if is_torchmetric(type(metric)) else None
+    if not _names_torchmetric(metric):
+        return None
+    own = {key: metric[key] for key in TORCH_METRIC_KEYS if key in metric}
+    return TorchMetric({key: value for key, value in metric.items() if key not in own}, **own)
+
+
+def _names_torchmetric(cfg: Mapping[str, Any]) -> bool:
+    kind = cfg.get("type")
+    if isinstance(kind, str):
+        with METRICS.switch_scope_and_registry(cfg.get("_scope_")) as registry:
+            kind = registry.get(kind)
+    return is_torchmetric(kind)
+
+
+def _built(value: Any) -> Any:
+    """Build the metrics in a config from the inside out: collections and wrappers hold others."""
+    if isinstance(value, (list, tuple)):
+        return [_built(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    inside = {key: _built(item) for key, item in value.items()}
+    return METRICS.build(inside) if _names_torchmetric(value) else inside
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.item() if value.numel() == 1 else value.cpu()
+    return value

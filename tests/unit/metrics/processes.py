@@ -1,0 +1,64 @@
+"""Run by torchrun on two processes: prints each rank's results as a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+import torch
+
+from mm2pl.metrics import MMEngineMetric
+from mm2pl.mmengine.dist import get_rank
+from mm2pl.mmengine.evaluator import BaseMetric
+from mm2pl.runner import Runner
+from tests.unit.metrics.metric_toys import ACCURACY, TM, elements, loader, settings
+
+
+class Share(BaseMetric):
+    """Accuracy as MMEngine's metrics compute it."""
+
+    default_prefix = "share"
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results += [float(s["pred_label"] == s["gt_label"]) for s in data_samples]
+
+    def compute_metrics(self, results: list[float]) -> dict[str, float]:
+        return {"right": sum(results) / len(results), "count": len(results)}
+
+
+SCORES = {"type": f"{TM}MulticlassAUROC", "num_classes": 3, "pred_key": "pred_score"}
+
+
+def runner(folder: str, **changes: Any) -> Runner:
+    cfg = settings(folder, launcher="pytorch", env_cfg={"dist_cfg": {"backend": "gloo"}})
+    return Runner(**{**cfg, **changes})
+
+
+def results(folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for size in (5, 7, 9):
+        for batch in (1, 2, 3):
+            run = runner(
+                f"{folder}/{size}_{batch}",
+                val_dataloader=loader(batch, length=size),
+                val_evaluator=[ACCURACY, SCORES, Share(), Share(collect_device="gpu", prefix="g")],
+            )
+            found[f"{size} {batch}"] = run.val()
+    metric = MMEngineMetric(Share(), size=9)
+    sized = MMEngineMetric(Share())
+    part = [elements(9)[i % 9] for i in range(get_rank(), 10, 2)]
+    for one in (metric, sized):
+        one.update(part)
+    found["lightning"] = [metric.compute(), sized.compute()]
+    return found
+
+
+if __name__ == "__main__":
+    answer = results(sys.argv[1])
+    torch.distributed.barrier()
+    (Path(sys.argv[1]) / f"rank{get_rank()}.json").write_text(json.dumps(answer))
+    torch.distributed.destroy_process_group()
