@@ -45,20 +45,15 @@ def build_dataloader(
     if not isinstance(dataloader, Mapping):
         return dataloader
     cfg = copy.deepcopy(dict(dataloader))
-    for key in ("dataset", "sampler"):
-        if key not in cfg:
-            raise ConfigError(
-                f"the dataloader has no {key!r}",
-                hint="MMEngine's loaders need dataset=dict(type=...) and"
-                " sampler=dict(type='DefaultSampler', shuffle=...)",
-            )
+    if "dataset" not in cfg:
+        raise ConfigError("the dataloader has no 'dataset'", hint="add dataset=dict(type=...)")
     with at_key("dataset"):
         dataset = _build_dataset(cfg.pop("dataset"))
         _refuse_empty(dataset)
     per_epoch = cfg.pop("num_batch_per_epoch", None)
     if per_epoch is not None:
         dataset = SlicedDataset(dataset, per_epoch * _batch_size(cfg) * get_world_size())
-    sampler = cfg.pop("sampler")
+    sampler = cfg.pop("sampler", None)  # without one the samples come in order
     if isinstance(sampler, dict):
         with at_key("sampler"):
             sampler = DATA_SAMPLERS.build(

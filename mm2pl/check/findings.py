@@ -86,11 +86,8 @@ class FileReport:
 
     @property
     def findings(self) -> list[Finding]:
-        """The problems, and then the notes that are findings and say more than a problem does."""
-        told = {(one.key_path, one.status) for one in self.problems}
-        return self.problems + [
-            one for one in self.notes if _is_finding(one) and (one.key_path, one.status) not in told
-        ]
+        """The problems, and then the notes that are findings."""
+        return self.problems + [one for one in self.notes if _is_finding(one)]
 
 
 @dataclass(frozen=True)
@@ -166,11 +163,26 @@ def _examine(file: str, cfg: Config, settings: Settings) -> FileReport:
         return unreadable(file, ConfigError(text, file=file, hint="please report this as a bug"))
     notes = examination.plan.notes
     kept = [note for note in notes if settings.all_keys or note.status.is_finding]
-    return FileReport(
-        file,
-        notes=[_from_note(note) for note in dict.fromkeys(kept)],
-        problems=[_from_error(error, file) for error in examination.problems],
-        counts=dict(Counter(note.status.value for note in notes)),
+    kept_notes, problems = _told_once(
+        [_from_note(note) for note in dict.fromkeys(kept)],
+        [_from_error(error, file) for error in examination.problems],
+    )
+    counts = dict(Counter(note.status.value for note in notes))
+    return FileReport(file, notes=kept_notes, problems=problems, counts=counts)
+
+
+def _told_once(
+    notes: list[Finding], problems: list[Finding]
+) -> tuple[list[Finding], list[Finding]]:
+    """Leave out a note that says less than a problem with the same key; its choices go there."""
+    choices = {one.key_path: one.choices for one in notes if _is_finding(one)}
+    told = {one.key_path for one in problems}
+    return (
+        [one for one in notes if one.key_path not in told or not _is_finding(one)],
+        [
+            one if one.choices or one.hint else replace(one, choices=choices.get(one.key_path, ()))
+            for one in problems
+        ],
     )
 
 

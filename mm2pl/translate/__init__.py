@@ -60,7 +60,8 @@ def examine(
 ) -> Examination:
     """Do what :func:`translate` does, and return all that is wrong instead of raising it."""
     file = file or _file_of(cfg)
-    report = Report(file=file, scope=cfg.get("default_scope"))
+    scope = cfg.get("default_scope")
+    report = Report(file=file, scope=scope if isinstance(scope, str) else None)
     if command is not None:
         cfg, added = profiles.with_profile(cfg, command)
         report.notes += profiles.notes(cfg, added)

@@ -18,6 +18,7 @@ from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.plan import Status
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
 from mm2pl.translate.spelling import distance, misspelt
+from mm2pl.translate.values import check_type, check_values
 
 FILE = Path(__file__).with_name("classes.json")
 _CONFIGS_OWN = "mmengine"
@@ -111,6 +112,8 @@ FILLED = {
     "PARAM_SCHEDULERS": ("optimizer",),
     "VISBACKENDS": ("save_dir",),
 }
+# Registries whose sections have no class without a type.
+_TYPED = ("DATASETS", "DATA_SAMPLERS", "FUNCTIONS", "METRICS", "VISBACKENDS", "VISUALIZERS")
 
 
 @lru_cache(maxsize=1)
@@ -148,11 +151,11 @@ def find(kind: Any, registry: str, scope: str | None = None) -> Found:
     """
     members = classes()[registry]
     place, name = type_place(kind)
-    if place is None:
-        place = scope
     own = _own(place, name, members)
     if own is not None:
         return own
+    if place is None:
+        place = scope
     if name in _overridden(place, registry):
         return Found(None, Status.BY_CLASS, f"{place}'s own {name}, not MMEngine's")
     if name in members and members[name].is_optional and place in LIBRARIES:
@@ -254,6 +257,10 @@ def read_typed(
         return None
     given = dict(raw_items(section))
     kind = given.get("type", default)
+    if "type" in given and check_type(kind, path, report):
+        kind = None
+    elif kind is None and registry in _TYPED:
+        report.later("needs a 'type'", path, "give dict(type=...) with the name of its class")
     if kind is None:
         found = Found(None, Status.BY_CLASS, _ITS_CLASS)
     else:
@@ -272,6 +279,7 @@ def read_typed(
             _read_argument(str(key), where, found.known, handed, rows, report)
     if found.known is not None:
         _tell_missing(found.known, registry, given, path, report)
+        check_values(registry, found.known.name, given, path, report)
     return found.known
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from mm2pl.plan import Status
 from mm2pl.translate.classes import read_typed
-from mm2pl.translate.report import Report, Rule, raw_items, whole_number
+from mm2pl.translate.report import Report, Rule, brief, raw_items, whole_number
+from mm2pl.translate.values import check_loader
 
 _TORCH = "torch.utils.data.DataLoader's argument"
 LOADER_RULES = (
@@ -54,18 +55,26 @@ def read_dataloader(section: Any, path: str, report: Report) -> Any:
     report.read(section, LOADER_RULES, path)
     if isinstance(section, Mapping):
         given = dict(raw_items(section))
-        for key in ("dataset", "sampler"):
-            if key not in given:
-                report.later(
-                    f"the dataloader has no {key!r}",
-                    path,
-                    "MMEngine's loaders need dataset=dict(type=...) and"
-                    " sampler=dict(type='DefaultSampler', shuffle=...)",
-                )
+        if "dataset" not in given:
+            hint = "add dataset=dict(type=...)"
+            report.later("the dataloader has no 'dataset'", path, hint)
         for key, registry in _PARTS.items():
             read_typed(given.get(key), registry, f"{path}.{key}", report)
+        check_loader(given, path, report)
+        if "dataset" in given:
+            _check_dataset(given["dataset"], f"{path}.dataset", report)
         _read_dataset(given.get("dataset"), f"{path}.dataset", report)
     return section
+
+
+def _check_dataset(dataset: Any, path: str, report: Report) -> None:
+    """Tell what is neither a dataset nor the config of one; a list is one, of its items."""
+    several = isinstance(dataset, (list, tuple)) and dataset
+    if several and all(isinstance(one, Mapping) and "type" in one for one in dataset):
+        hint = "several datasets are dict(type='ConcatDataset', datasets=[...])"
+        report.later("is a list of configs, which nothing builds", path, hint)
+    elif dataset is None or isinstance(dataset, (str, int, float)):
+        report.later(f"must be a dict, got {brief(dataset)}", path, "e.g. dataset=dict(type=...)")
 
 
 def _read_dataset(section: Any, path: str, report: Report) -> None:

@@ -10,6 +10,7 @@ from mm2pl.plan import HooksPlan, Status
 from mm2pl.translate.classes import KnownClass, find, read_typed
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
 from mm2pl.translate.spelling import misspelt
+from mm2pl.translate.values import want_dict
 
 DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "runtime_info": {"type": "RuntimeInfoHook"},
@@ -72,6 +73,8 @@ def _read_default(name: str, hook: Any, report: Report) -> None:
     if hook is None:
         if name in DEFAULT_HOOKS:
             report.note(path, Status.TRANSLATED, "left out")
+        else:
+            report.later("None leaves out a default hook, and this is none", path)
         return
     _read_hook(path, hook, report, noted=bool(meant))
 
@@ -86,7 +89,7 @@ def _meant_default(name: str, hook: Any) -> list[str]:
 def _read_hook(path: str, hook: Any, report: Report, *, noted: bool = False) -> None:
     if not noted:
         report.note(path, Status.TRANSLATED, _MEMBER)
-    if not isinstance(hook, Mapping):
+    if want_dict(hook, path, report, none=False) or not isinstance(hook, Mapping):
         return
     given = dict(raw_items(hook))
     if "type" not in given:
@@ -119,3 +122,5 @@ def _check_priority(priority: Any, path: str, report: Report) -> None:
         )
     elif isinstance(priority, int) and not 0 <= priority <= 100:
         report.problem(f"a priority lies between 0 and 100, got {priority}", path)
+    elif isinstance(priority, (float, list, tuple, Mapping)):
+        report.later(f"must be a priority's name or a whole number, got {priority!r}", path)

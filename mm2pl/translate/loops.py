@@ -10,7 +10,8 @@ from mm2pl.plan import EvalPlan, Status, TrainPlan
 from mm2pl.translate.classes import read_typed
 from mm2pl.translate.data import read_dataloader
 from mm2pl.translate.evaluators import read_evaluator
-from mm2pl.translate.report import Report, Rule, raw_items, type_name, whole_number
+from mm2pl.translate.report import Report, Rule, brief, raw_items, type_name, whole_number
+from mm2pl.translate.values import is_plain
 
 EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
 # How long each loop trains, and what its time counts.
@@ -94,6 +95,9 @@ def plan_train(cfg: Mapping[str, Any], report: Report) -> TrainPlan | None:
         _read_train_loop(given, type_name(loop["type"]), report)
         if cfg.get("val_cfg") is not None:
             _note_idle_validation(loop, report)
+    elif is_plain(given):
+        hint = "give train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)"
+        report.problem(f"must be a dict, got {brief(given)}", "train_cfg", hint)
     elif given is not None:
         report.unsupported(
             "a train_cfg that is a built loop",
@@ -166,6 +170,9 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
             status=Status.TRANSLATED,
         )
         given = {"type": default, **dict(raw_items(given))}
+    elif is_plain(given):
+        report.problem(f"must be a dict, got {brief(given)}", keys[1], f"give {keys[1]}=dict()")
+        complete = False
     elif given is not None:
         report.unsupported(
             f"a {keys[1]} that is a built loop", keys[1], "Lightning's Trainer drives the loop"
@@ -182,7 +189,7 @@ def _complete(cfg: Mapping[str, Any], keys: tuple[str, ...], report: Report) -> 
     if missing and len(missing) < len(keys):
         given = ", ".join(key for key in keys if key not in missing)
         report.problem(
-            f"{', '.join(missing)} is missing, beside {given}",
+            f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing, beside {given}",
             missing[0],
             f"{', '.join(keys)} belong together: give all of them or none",
         )

@@ -104,7 +104,7 @@ class Report:
         self.note(where, rule.status, rule.text)
         wrong = rule.check(value) if rule.check else None
         if wrong:
-            self.problem(f"{wrong}, got {value!r}", where)
+            self.problem(f"{wrong}, got {brief(value)}", where)
         if rule.status is Status.UNSUPPORTED and value:
             self.unsupported(rule.key, where, rule.text)
 
@@ -113,6 +113,12 @@ class Report:
             self.note(where, Status.BY_CLASS, open_ended, nearest(key, known))
         else:
             self.note(where, Status.UNKNOWN, "nothing reads this key", nearest(key, known))
+
+
+def brief(value: Any) -> str:
+    """Return a value as a message shows it: not a page of it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({type(value).__name__})"
 
 
 def raise_problems(problems: Sequence[Mm2plError]) -> None:

@@ -125,7 +125,7 @@ def _check(
             where = f"{path}.convert_to_iter_based"
             report.later("needs by_epoch=True: this schedule counts iterations already", where)
     begin, end = given.get("begin", 0), given.get("end")
-    if not isinstance(begin, (int, float)):
+    if not isinstance(begin, (int, float)) or not isinstance(end, (int, float, type(None))):
         return
     if isinstance(end, (int, float)) and end <= begin:
         report.later(f"end must be after begin, but begin={begin} and end={end}", f"{path}.end")

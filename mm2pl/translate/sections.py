@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from mm2pl.errors import nearest
 from mm2pl.libraries import LIBRARIES
 from mm2pl.plan import Status
 from mm2pl.translate.classes import find, read_typed
-from mm2pl.translate.report import Report, Rule, one_of, type_name, whole_number
+from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, type_name, whole_number
 from mm2pl.translate.spelling import distance
+from mm2pl.translate.values import check_type, want_dict
 
 _GROUP = "torch.distributed.init_process_group's argument"
 SECTION_RULES = {
@@ -90,6 +92,15 @@ _PLAIN = ("env_cfg", "env_cfg.mp_cfg", "env_cfg.dist_cfg", "randomness", "auto_s
 _SCOPE = Rule("_scope_", Status.AS_IS, "the registry scope of this section")
 
 
+# Key, the types that its value may have, and these in words.
+_KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("work_dir", (str, PathLike), "a path"),
+    ("load_from", (str, PathLike), "a path"),
+    ("compile", (bool, Mapping), "a dict or a bool"),
+    ("custom_imports", (Mapping,), "a dict such as dict(imports=['a.module'])"),
+)
+
+
 def read_sections(cfg: Mapping[str, Any], report: Report) -> None:
     """Note the keys of every small section, and values that cannot be."""
     for path in (*_PLAIN, "compile", "custom_imports"):
@@ -145,6 +156,17 @@ def _read_visualizer(section: Any, report: Report) -> None:
 
 
 def _check_values(cfg: Mapping[str, Any], report: Report) -> None:
+    for key in ("model", "visualizer", "log_processor", "data_preprocessor"):
+        want_dict(cfg.get(key), key, report)
+    model = cfg.get("model")
+    if isinstance(model, Mapping):
+        if "type" in model:
+            check_type(dict(raw_items(model))["type"], "model", report)
+        else:
+            report.later("needs a 'type'", "model", "add type=... with the name of its class")
+    for key, kinds, what in _KINDS:
+        if cfg.get(key) is not None and not isinstance(cfg.get(key), kinds):
+            report.later(f"must be {what}, got {brief(cfg.get(key))}", key)
     level = cfg.get("log_level")
     if isinstance(level, str) and not isinstance(logging.getLevelName(level), int):
         report.problem(

@@ -196,11 +196,6 @@ SECTIONS = {
         "train_dataloader: the dataloader has no 'dataset'",
         "Hint:",
     ),
-    "sampler": wrong(
-        train_data("_delete_=True, batch_size=2, dataset=dict(type='Numbers')"),
-        "train_dataloader: the dataloader has no 'sampler'",
-        "Hint:",
-    ),
     "optimizer": wrong(
         "optim_wrapper = dict(_delete_=True, type='OptimWrapper')\n", "optim_wrapper", "Hint:"
     ),
