@@ -14,6 +14,8 @@ from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError, Unsupport
 from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.optim.scheduler._base import INF, count_steps
 from mm2pl.mmengine.registry import PARAM_SCHEDULERS
+from mm2pl.mmengine.registry.build_functions import refused_arguments
+from mm2pl.translate.torch_schedules import NAMES
 
 
 def torch_schedule(kind: Any) -> type[LRScheduler] | None:
@@ -29,6 +31,12 @@ def torch_schedule(kind: Any) -> type[LRScheduler] | None:
             close = nearest(name, known)
             raise ConfigKeyError(f"{home} has no {name!r}", key_path="type", choices=close)
         kind = PARAM_SCHEDULERS.get(kind)
+        if kind is None and name in NAMES and not home:
+            raise ConfigKeyError(
+                f"{name} is torch's, and only MMEngine's schedules go without their module",
+                key_path="type",
+                choices=[f"{lr_scheduler.__name__}.{name}"],
+            )
     return kind if isinstance(kind, type) and issubclass(kind, LRScheduler) else None
 
 
@@ -40,7 +48,7 @@ class TorchSchedule(_ParamScheduler):
     and may step more often than the optimizer does.
 
     Args:
-        optimizer: The optimizer wrapper.
+        optimizer: The optimizer wrapper, or torch's optimizer.
         kind: Torch's class.
         begin: The first step (epoch or iteration) of the schedule; torch's own counting begins
             there.
@@ -58,7 +66,7 @@ class TorchSchedule(_ParamScheduler):
 
     def __init__(
         self,
-        optimizer: OptimWrapper,
+        optimizer: OptimWrapper | Optimizer,
         kind: type[LRScheduler],
         begin: int = 0,
         end: int = INF,
@@ -73,7 +81,8 @@ class TorchSchedule(_ParamScheduler):
         self.monitor = monitor
         self._make: Callable[[], LRScheduler] = lambda: kind(_shadow_of(optimizer), **kwargs)
         # Made once at any rate: a wrong argument is told now, not when the schedule begins.
-        self._schedule: LRScheduler | None = self._make()
+        self._schedule: LRScheduler | None = self._try(kind, kwargs)
+        self._check_total(self._schedule)
         self._global_step = 0
         if begin == 0:
             self.last_step = 0
@@ -111,6 +120,29 @@ class TorchSchedule(_ParamScheduler):
                 )
         elif monitor is not None:
             raise ConfigError(f"{kind.__name__} waits for no metric", key_path="monitor")
+
+    def _try(self, kind: type[LRScheduler], arguments: dict[str, Any]) -> LRScheduler:
+        try:
+            return self._make()
+        except TypeError as error:
+            refused = refused_arguments(error, kind, {"optimizer": self.optimizer, **arguments})
+            if refused is None:
+                raise
+            raise refused from error
+
+    def _check_total(self, schedule: Any) -> None:
+        """Tell before the training, not in its midst, that a cycle has fewer steps than there are.
+
+        Torch's OneCycleLR raises an error one step after its last.
+        """
+        total = getattr(schedule, "total_steps", None)
+        if total is not None and self.end != INF and self.end - self.begin > total + 1:
+            raise ConfigError(
+                f"{type(schedule).__name__} has {total} steps, and is to make"
+                f" {self.end - self.begin}, from {self.begin} to {self.end}",
+                key_path="total_steps",
+                hint=f"set end={self.begin + total}, or total_steps={self.end - self.begin}",
+            )
 
     def step(self, metrics: dict[str, float] | None = None) -> None:
         """Move on by one epoch or iteration; a plateau, with metrics, by one validation."""
@@ -174,9 +206,9 @@ class _Shadow(Optimizer):
         """Do nothing."""
 
 
-def _shadow_of(wrapper: OptimWrapper) -> _Shadow:
-    groups = [{"params": [torch.zeros(1)], **_options(one)} for one in wrapper.param_groups]
-    return _Shadow(groups, dict(wrapper.optimizer.defaults))
+def _shadow_of(optimizer: OptimWrapper | Optimizer) -> _Shadow:
+    groups = [{"params": [torch.zeros(1)], **_options(one)} for one in optimizer.param_groups]
+    return _Shadow(groups, dict(getattr(optimizer, "optimizer", optimizer).defaults))
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:

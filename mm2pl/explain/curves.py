@@ -26,10 +26,13 @@ from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.config import ConfigDict
 from mm2pl.mmengine.config.lazy import LazyAttr, LazyObject
 from mm2pl.mmengine.logging import MMLogger
+from mm2pl.mmengine.optim.scheduler._per_update import in_updates
 from mm2pl.mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, DefaultScope
 from mm2pl.optim import make_schedulers
 from mm2pl.plan import Plan
+from mm2pl.translate.optim import accumulation_of
 from mm2pl.translate.report import type_name
+from mm2pl.translate.torch_schedules import PLATEAU
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,26 @@ def compute(plan: Plan, epoch_length: int | None = None, *, skip_unknown: bool =
             scale = _scale(plan, notes)
             for group in dummy.param_groups:
                 group["lr"] = group["lr"] * scale
-            schedulers: Any = make_schedulers(kept, dummy, length.defaults())  # type: ignore[arg-type]
-            found = _run(dummy, schedulers, length)
+            lengths: Mapping[str, int] = length.defaults()
+            counts = _counts_of_a_step(plan, name)
+            if counts > 1:
+                dummy._accumulative_counts = counts
+                lengths = in_updates(lengths, dummy, alone=not name)
+            schedulers: Any = make_schedulers(kept, dummy, lengths)  # type: ignore[arg-type]
+            found = _run(dummy, schedulers, length, counts)
             values |= {f"{name}.{key}" if name else key: curve for key, curve in found.items()}
     notes += _notes(entries, left_out, length)
     return Curves(
         "iteration" if length.by_iteration else "epoch", values, tuple(notes), epoch_length
     )
+
+
+def _counts_of_a_step(plan: Plan, optimizer: str) -> int:
+    """Return after how many iterations the schedules of an optimizer step."""
+    if plan.optim is None or not plan.runtime.trainer.get("schedule_per_update"):
+        return 1
+    wrapper = plan.optim.wrapper
+    return accumulation_of(classes.raw(wrapper)[optimizer] if optimizer else wrapper)
 
 
 def _scheduler(entry: Entry) -> Any:
@@ -224,8 +240,14 @@ def _missing(entry: Entry, plan: Plan, reason: Exception | None) -> MissingPacka
     )
 
 
+# Arguments of schedulers that may be a list, with a value for each group.
+_BY_GROUP = ("eta_max", "min_value", "base_lr", "max_lr", "min_lr", "lr_lambda")
+
+
 class _Dummy(Optimizer):
     """An optimizer whose steps do nothing, with any options."""
+
+    _accumulative_counts = 1
 
     def __init__(self, defaults: dict[str, Any], groups: int) -> None:
         params = [{"params": [torch.zeros(1)]} for _ in range(groups)]
@@ -256,7 +278,7 @@ def _dummy(
             key_path=f"optim_wrapper.{prefix}optimizer",
             hint="add lr=... to it",
         )
-    lists = [entry.cfg.get(key) for entry in entries for key in ("eta_max", "min_value")]
+    lists = [entry.cfg.get(key) for entry in entries for key in _BY_GROUP]
     groups = max([len(one) for one in lists if isinstance(one, (list, tuple))], default=1)
     dummy = _Dummy(options, groups)
     dummy.step()  # a schedule that steps before its optimizer warns
@@ -280,8 +302,10 @@ def _scale(plan: Plan, notes: list[str]) -> float:
     return float(size) / float(base)
 
 
-def _run(optimizer: Optimizer, schedulers: Sequence[Any], length: _Length) -> dict[str, list[Any]]:
-    """Step as the hook does: after each iteration, and after each epoch."""
+def _run(
+    optimizer: Optimizer, schedulers: Sequence[Any], length: _Length, counts: int
+) -> dict[str, list[Any]]:
+    """Step as the hook does: after each iteration, or after several, and after each epoch."""
     optimizer.step()
     group = optimizer.param_groups[-1]
     names = _options(group, schedulers)
@@ -294,14 +318,17 @@ def _run(optimizer: Optimizer, schedulers: Sequence[Any], length: _Length) -> di
     ]
     first_beta = curves["momentum"].append if betas else None
     inner = length.per_epoch if length.by_epoch else length.total
+    iteration = 0
     for _ in range(length.total if length.by_epoch else 1):
         for _ in range(inner or 1):
             for append, name in rows:
                 append(group[name])
             if first_beta:
                 first_beta(group["betas"][0])
-            for step in by_iter:
-                step()
+            iteration += 1
+            if iteration % counts == 0:
+                for step in by_iter:
+                    step()
         for step in by_epoch:
             step()
     return curves
@@ -323,7 +350,7 @@ def _notes(entries: Sequence[Entry], left_out: Sequence[Entry], length: _Length)
     if not entries:
         notes.append("there is no param_scheduler: all values stay as they are")
     for entry in entries:
-        if entry.kind.startswith("ReduceOnPlateau"):
+        if entry.kind.startswith(("ReduceOnPlateau", PLATEAU)):
             notes.append(
                 f"{entry.path}: {entry.kind} waits for a metric of the run; drawn as if it never"
                 " reduced"

@@ -21,7 +21,8 @@ def objects(plan: Plan) -> dict[str, Any]:
     }
     if plan.optim is not None:
         rows["optimizer"] = "the wrapper, stepping LightningOptimizers (manual optimization)"
-        rows["schedules"] = "stepped by ParamSchedulerHook; Lightning has none of its own"
+        paced = ", once per update" * bool(plan.runtime.trainer.get("schedule_per_update"))
+        rows["schedules"] = f"stepped by ParamSchedulerHook{paced}; Lightning has none of its own"
     return {**rows, "trainer": trainer_arguments(plan), "settings": _settings(plan)}
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mm2pl.explain import classes, hooks, optimizer
 from mm2pl.explain.lightning import objects
-from mm2pl.explain.schedules import Length, describe
+from mm2pl.explain.schedules import Length, describe, optimizers_of
 from mm2pl.plan import Plan, Status
 from mm2pl.profiles import PROFILES
+from mm2pl.translate.optim import accumulation_of
 from mm2pl.translate.report import type_name
 
 SCHEMA = 1
@@ -71,7 +73,8 @@ def _loader(loader: Any, evaluator: Any) -> dict[str, Any]:
     cfg = classes.raw(loader)
     row: dict[str, Any] = {"dataset": _dataset(cfg.get("dataset"))}
     row |= {key: classes.named(cfg[key]) for key in _LOADER_WORDS if key in cfg}
-    row["sampler"] = classes.call(cfg["sampler"])
+    if cfg.get("sampler") is not None:
+        row["sampler"] = classes.call(cfg["sampler"])
     if cfg.get("batch_sampler"):
         row["batch_sampler"] = classes.call(cfg["batch_sampler"])
     if cfg.get("collate_fn"):
@@ -170,7 +173,17 @@ def _schedules(plan: Plan) -> list[dict[str, Any]]:
         return []
     loop = plan.train.loop
     length = Length(loop.get("max_epochs"), loop.get("max_iters"))
+    if plan.runtime.trainer.get("schedule_per_update"):
+        length = replace(length, steps=_updates(plan, length.steps), step="update")
     return describe(plan.optim.schedulers, length, plan.runtime.default_scope)
+
+
+def _updates(plan: Plan, iterations: Any) -> int | None:
+    """Return how many updates the one optimizer makes; of several it is the model's to say."""
+    wrapper = plan.optim.wrapper if plan.optim else None
+    if iterations is None or list(optimizers_of(wrapper)) != [""]:
+        return None
+    return -(-int(iterations) // accumulation_of(wrapper))
 
 
 # --------------------------------------------------------------------------- the rest

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mm2pl.explain import classes
+from mm2pl.explain.torch_schedules import WORDS
 from mm2pl.plan import Status
 from mm2pl.translate.classes import Found, find
+from mm2pl.translate.torch_schedules import ARGUMENTS, PLATEAU, is_torchs
 
 _INFINITE = int(1e9)
 _FAMILY = re.compile(r"(LR|Momentum|ParamScheduler)$")
@@ -40,7 +42,13 @@ class Entry:
 
     @property
     def is_built_in(self) -> bool:
-        return self.found.status is Status.AS_IS
+        return self.found.status is Status.AS_IS or self.is_torchs
+
+    @property
+    def is_torchs(self) -> bool:
+        """Whether it is one of torch's own schedules."""
+        kind = classes.raw(self.given).get("type") if isinstance(self.given, Mapping) else None
+        return is_torchs(kind) and self.kind in ARGUMENTS
 
     @property
     def kind(self) -> str:
@@ -50,8 +58,10 @@ class Entry:
     @property
     def cfg(self) -> dict[str, Any]:
         """Its arguments, with the defaults that are known; attributes of a built scheduler."""
-        known = self.found.known
         own = self.given if isinstance(self.given, Mapping) else vars(self.given)
+        if self.is_torchs:
+            return {"begin": 0, "end": _INFINITE, **ARGUMENTS[self.kind], **own}
+        known = self.found.known
         return {**(known.defaults if known else {}), **own}
 
     @property
@@ -67,6 +77,8 @@ class Entry:
     @property
     def parameter(self) -> str:
         """The option that it changes."""
+        if self.is_torchs:
+            return "lr"
         match = _FAMILY.search(self.kind)
         of_class = _PARAMETERS.get(match[1]) if match else None
         return of_class or str(self.cfg.get("param_name", "an option"))
@@ -114,10 +126,17 @@ def _options(optimizer: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is; None where it is not known without the data."""
+    """How long a training is; None where it is not known without the data.
+
+    Attributes:
+        epochs: In epochs.
+        steps: In what schedules count that do not count epochs.
+        step: What that is: ``iteration``, or ``update`` of the optimizer.
+    """
 
     epochs: int | None = None
-    iterations: int | None = None
+    steps: int | None = None
+    step: str = "iteration"
 
 
 def describe(given: Any, length: Length, scope: str | None = None) -> list[dict[str, Any]]:
@@ -134,8 +153,7 @@ def _describe(entry: Entry, length: Length) -> dict[str, Any]:
         words = f"{found.text}{', did you mean ' * bool(found.choices)}{', '.join(found.choices)}"
         return {**row, "words": words}
     span = _Span(entry, length)
-    family = _FAMILY.sub("", entry.kind)
-    what = _FAMILIES[family](entry.cfg, span)
+    what = _torchs(entry, span) if entry.is_torchs else _mmengines(entry, span)
     return {
         **row,
         "parameter": entry.parameter,
@@ -144,6 +162,16 @@ def _describe(entry: Entry, length: Length) -> dict[str, Any]:
         "end": span.end,
         "words": f"{entry.parameter} {what}{span.remark()}",
     }
+
+
+def _mmengines(entry: Entry, span: _Span) -> str:
+    return _FAMILIES[_FAMILY.sub("", entry.kind)](entry.cfg, span)
+
+
+def _torchs(entry: Entry, span: _Span) -> str:
+    """Return what one of torch's does: it counts from its begin, and its end cuts it off."""
+    words = WORDS[entry.kind](entry.cfg, span.unit)
+    return words if entry.kind == PLATEAU else f"{words}, {span.over}"
 
 
 class _Span:
@@ -156,8 +184,9 @@ class _Span:
 
     def __init__(self, entry: Entry, length: Length) -> None:
         cfg = entry.cfg
-        self.unit = "epoch" if entry.by_epoch else "iteration"
-        self.total = length.epochs if entry.by_epoch else length.iterations
+        self.unit = "epoch" if entry.by_epoch else length.step
+        self.total = length.epochs if entry.by_epoch else length.steps
+        self._step = length.step
         self.begin: int = cfg["begin"]
         given = isinstance(entry.given, Mapping) and "end" in entry.given
         end = cfg["end"] if given else self.total
@@ -194,7 +223,7 @@ class _Span:
             elif self.end < self.total:
                 parts.append("then stays")
         if self._converted:
-            parts.append("counted in epochs, stepped at each iteration")
+            parts.append(f"counted in epochs, stepped at each {self._step}")
         return "".join(f"; {part}" for part in parts)
 
 

@@ -10,37 +10,14 @@ import torch
 from torch import nn
 
 from mm2pl.errors import CheckpointError
-from mm2pl.mmengine.dataset import DefaultSampler, InfiniteSampler, default_collate
-from mm2pl.mmengine.evaluator import BaseMetric
 from mm2pl.mmengine.hooks import CheckpointHook
 from mm2pl.mmengine.model import BaseModel
 from mm2pl.mmengine.optim import OptimWrapper, OptimWrapperDict
 from mm2pl.runner import Runner
+from tests.unit import schedule_runs
+from tests.unit.schedule_runs import UPDATES, Watched, endless, validation
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-Rates = list[tuple[float, float]]
-UPDATES: dict[str, Rates] = {}
-
-
-class Numbers(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    def __init__(self, length: int) -> None:
-        self.length = length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Any:
-        return {"inputs": torch.tensor([index / 80, 1.0]), "target": torch.tensor([index % 2.0])}
-
-
-class Line(BaseModel):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(2, 1)
-
-    def forward(self, inputs, target, mode="tensor"):
-        out = self.fc(inputs)
-        return {"loss": ((out - target) ** 2).mean()} if mode == "loss" else [out]
 
 
 class Pair(BaseModel):
@@ -64,27 +41,6 @@ class Pair(BaseModel):
         return {"loss": loss}
 
 
-class Watched(torch.optim.SGD):
-    """Notes the rate and the momentum of each update."""
-
-    def __init__(self, params: Any, name: str = "", **options: Any) -> None:
-        super().__init__(params, **options)
-        self.notes = UPDATES.setdefault(name, [])
-
-    def step(self, closure: Any = None) -> Any:
-        group = self.param_groups[0]
-        self.notes.append((group["lr"], group["momentum"]))
-        return super().step(closure)
-
-
-class Stuck(BaseMetric):
-    def process(self, data_batch, data_samples):
-        self.results.append(0)
-
-    def compute_metrics(self, results):
-        return {"score": 0.5}
-
-
 class Both:
     """Constructor of the two wrappers."""
 
@@ -104,37 +60,11 @@ def forget() -> None:
     UPDATES.clear()
 
 
-def loader(batch: int, length: int = 80, sampler: Any = DefaultSampler) -> dict[str, Any]:
-    return {
-        "batch_size": batch,
-        "dataset": {"type": Numbers, "length": length},
-        "sampler": {"type": sampler, "shuffle": False},
-        "collate_fn": {"type": default_collate},
-    }
+PER_UPDATE = {"schedule_per_update": True}
 
 
-def endless() -> dict[str, Any]:
-    return loader(4, sampler=InfiniteSampler)
-
-
-def train(folder: Path, *, batch: int, accumulate: int = 1, **changes: Any) -> Runner:
-    cfg = {
-        "model": {"type": Line},
-        "work_dir": str(folder),
-        "train_dataloader": loader(batch),
-        "train_cfg": {"by_epoch": True, "max_epochs": 4},
-        "optim_wrapper": {
-            "optimizer": {"type": Watched, "lr": 1.0, "momentum": 0.5},
-            "accumulative_counts": accumulate,
-        },
-        "log_level": "ERROR",
-        "default_hooks": {"checkpoint": None},
-        "randomness": {"seed": 0},
-        "trainer": {"schedule_per_update": True},
-    }
-    runner = Runner.from_cfg(cfg | changes)
-    runner.train()
-    return runner
+def train(folder: Path, **settings: Any) -> Runner:
+    return schedule_runs.train(folder, **{"trainer": PER_UPDATE, **settings})
 
 
 ITERATIONS = {"by_epoch": False, "begin": 2}
@@ -242,9 +172,7 @@ def test_a_plateau_still_waits_for_validations(tmp_path: Path) -> None:
         batch=8,
         accumulate=4,
         param_scheduler=plateau,
-        val_dataloader=loader(4, length=4),
-        val_cfg={},
-        val_evaluator={"type": Stuck},
+        **validation(),
     )
     assert [rate for rate, _ in UPDATES[""]] == [1.0] * 5 + [0.5] * 2 + [0.25] * 3
 
@@ -274,9 +202,9 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(at: int, tmp_path: Path)
 
 
 @pytest.mark.filterwarnings("ignore:scheduler.step\\(\\) was called before")
-@pytest.mark.parametrize("first", [None, {"schedule_per_update": True}])
+@pytest.mark.parametrize("first", [None, PER_UPDATE])
 def test_states_that_count_something_else_are_refused(first: Any, tmp_path: Path) -> None:
     saved(tmp_path, 40, trainer=first)
-    other = None if first else {"schedule_per_update": True}
+    other = None if first else PER_UPDATE
     with pytest.raises(CheckpointError, match=r"trainer\.schedule_per_update"):
         saved(tmp_path, 100, trainer=other, load_from=str(tmp_path / "iter_40.pth"), resume=True)

@@ -134,6 +134,13 @@ def test_the_plateau_follows_its_metric_as_on_torch_alone() -> None:
     assert wrapper.get_lr()["lr"][0] < 0.2
 
 
+def test_it_changes_a_bare_optimizer_of_torchs_too() -> None:
+    bare = _optimizer()
+    ours = TorchSchedule(bare, lr_scheduler.ExponentialLR, gamma=0.5)
+    ours.step()
+    assert [one["lr"] for one in bare.param_groups] == [0.1, 0.05]
+
+
 def test_a_metric_that_is_not_evaluated_is_named() -> None:
     ours = _made(OptimWrapper(_optimizer()), "ReduceLROnPlateau", by_epoch=True, monitor="acuracy")
     with pytest.raises(ConfigKeyError, match="Did you mean: accuracy"):
@@ -144,6 +151,13 @@ def test_a_metric_that_is_not_evaluated_is_named() -> None:
     ("cfg", "error", "message"),
     [
         ({"type": PREFIX + "StepLr", "step_size": 2}, ConfigKeyError, "Did you mean: StepLR"),
+        ({"type": PREFIX + "StepLR", "step_sise": 2}, ConfigTypeError, "Did you mean: step_size"),
+        ({"type": "CyclicLR"}, ConfigKeyError, f"Did you mean: {PREFIX}CyclicLR"),
+        (
+            {"type": PREFIX + "OneCycleLR", "max_lr": 1.0, "total_steps": 5, "by_epoch": False},
+            ConfigError,
+            "set end=5, or total_steps=30",
+        ),
         ({"type": PREFIX + "StepLR"}, TypeError, "step_size"),
         ({"type": PREFIX + "StepLR", "begin": 5}, TypeError, "step_size"),
         ({"type": PREFIX + "StepLR", "step_size": 2, "begin": 5, "end": 5}, ConfigError, "end"),

@@ -29,6 +29,9 @@ def _config(schedulers: Any, *, epochs: int | None = 6, optimizer: Any = SGD, **
     }
 
 
+LOOP = {"type": "IterBasedTrainLoop"}
+
+
 def _one(kind: str, **arguments: Any) -> dict[str, Any]:
     return {"type": kind, **arguments}
 
@@ -309,3 +312,48 @@ def test_a_config_that_does_not_train_has_no_curves() -> None:
 )
 def test_what_a_curve_does_not_show_is_said(name: str, expected: str) -> None:
     assert any(expected in note for note in _curves(CASES[name], epoch_length=LENGTH).notes)
+
+
+TORCHS = "torch.optim.lr_scheduler."
+
+
+def test_torchs_schedules_are_drawn_too() -> None:
+    schedulers = [
+        _one("LinearLR", start_factor=0.5, by_epoch=False, end=3),
+        _one(f"{TORCHS}OneCycleLR", max_lr=1.0, total_steps=9, by_epoch=False, begin=3, end=12),
+        _one(f"{TORCHS}ReduceLROnPlateau", monitor="score"),
+    ]
+    curves = _curves(_config(schedulers, epochs=None))
+    lr, momentum = curves.values["lr"], curves.values["momentum"]
+    assert [lr[0], lr[3]] == pytest.approx([0.05, 1.0 / 25])
+    assert max(lr) == pytest.approx(1.0, rel=0.01)
+    assert min(momentum) == 0.85
+    assert len({*lr[12:]}) == 1
+    assert curves.notes == (
+        "param_scheduler[2]: ReduceLROnPlateau waits for a metric of the run; drawn as if it never"
+        " reduced",
+    )
+
+
+def test_schedules_that_count_updates_are_drawn_by_iteration() -> None:
+    wrapper = {"optimizer": SGD, "accumulative_counts": 3}
+    decay = [_one("LinearLR", start_factor=0.5, by_epoch=False)]
+    case = _config(decay, epochs=None, optim_wrapper=wrapper)
+    curves = _curves({**case, "trainer": {"schedule_per_update": True}})
+    # 23 iterations by threes are 8 updates, of which the last has the full rate.
+    alone = _curves({**_config(decay, epochs=None), "train_cfg": {**LOOP, "max_iters": 8}})
+    assert curves.values["lr"] == [rate for rate in alone.values["lr"] for _ in range(3)][:23]
+
+
+def test_each_optimizers_schedules_count_its_own_updates() -> None:
+    several = {
+        name: {"optimizer": SGD, "accumulative_counts": counts}
+        for name, counts in {"one": 2, "two": 5}.items()
+    }
+    case = _config([_one("ExponentialLR", gamma=0.5, by_epoch=False)], epochs=None)
+    wrapper = {"constructor": "Mine", **several}
+    trainer = {"schedule_per_update": True}
+    curves = _curves({**case, "optim_wrapper": wrapper, "trainer": trainer})
+    for name, counts in {"one": 2, "two": 5}.items():
+        lr = curves.values[f"{name}.lr"]
+        assert lr[:11] == [0.1 * 0.5 ** (step // counts) for step in range(11)]

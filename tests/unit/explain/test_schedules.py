@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from mm2pl.explain import torch_schedules
 from mm2pl.explain.schedules import Length, describe, optimizers_of
 from mm2pl.mmengine.optim import scheduler as schedulers
+from mm2pl.translate.torch_schedules import ARGUMENTS
 
-EPOCHS, ITERATIONS = Length(epochs=12), Length(iterations=400)
+COSINE = {"T_max": 6, "eta_min": 0.1}
+POLYNOMIAL = {"total_iters": 9, "power": 2}
+EPOCHS, ITERATIONS = Length(epochs=12), Length(steps=400)
 
 
 def _words(kind: str, length: Length = EPOCHS, **arguments: Any) -> str:
@@ -152,3 +156,72 @@ def test_optimizers_by_name() -> None:
     one = {"optimizer": {"type": "SGD", "lr": 1}}
     assert optimizers_of(one) == {"": {"type": "SGD", "lr": 1}}
     assert optimizers_of({"constructor": "X", "gen": one}) == {"gen": {"type": "SGD", "lr": 1}}
+
+
+TORCHS = "torch.optim.lr_scheduler."
+UPDATES = Length(epochs=12, steps=100, step="update")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "arguments"),
+    [
+        ("x0.1 every 3 epochs", "StepLR", {"step_size": 3}),
+        ("x0.1 after 8, 11 epochs", "MultiStepLR", {"milestones": [8, 11]}),
+        ("is 0.5x for 1 epoch", "ConstantLR", {"factor": 0.5, "total_iters": 1}),
+        ("rises from 0.1x to 1x in 5 epochs", "LinearLR", {"start_factor": 0.1}),
+        ("x0.9 at each epoch", "ExponentialLR", {"gamma": 0.9}),
+        ("falls by a polynomial of degree 2 to 0 in 9 epochs", "PolynomialLR", POLYNOMIAL),
+        ("follows a cosine to 0.1 and back, 6 epochs a way", "CosineAnnealingLR", COSINE),
+        (
+            "falls along a cosine to 0 again and again, first in 2 epochs, each 3 times as long as"
+            " the last",
+            "CosineAnnealingWarmRestarts",
+            {"T_0": 2, "T_mult": 3},
+        ),
+        (
+            "goes between 0.1 and 1, 2 epochs up and 3 down (triangular2), and the momentum against"
+            " it",
+            "CyclicLR",
+            {
+                "base_lr": 0.1,
+                "max_lr": 1,
+                "step_size_up": 2,
+                "step_size_down": 3,
+                "mode": "triangular2",
+            },
+        ),
+        (
+            "rises to 0.5 in the first 30% and falls to almost nothing, a cycle of 12 epochs",
+            "OneCycleLR",
+            {"max_lr": 0.5, "epochs": 3, "steps_per_epoch": 4, "cycle_momentum": False},
+        ),
+        ("is its first value times a function of the epoch", "LambdaLR", {"lr_lambda": abs}),
+        ("is multiplied by a function of the epoch at each", "MultiplicativeLR", {}),
+    ],
+)
+def test_torchs_schedules_have_words_of_their_own(
+    words: str, kind: str, arguments: dict[str, Any]
+) -> None:
+    assert _words(TORCHS + kind, **arguments) == f"lr {words}, over epochs 0-12"
+
+
+def test_all_of_torchs_have_words() -> None:
+    assert set(torch_schedules.WORDS) == set(ARGUMENTS)
+
+
+def test_a_plateau_of_torchs_has_no_span() -> None:
+    words = _words(f"{TORCHS}ReduceLROnPlateau", monitor="loss")
+    assert words == (
+        "lr x0.1 when the metric 'loss' has not become lower for more than 10 validations"
+    )
+
+
+@pytest.mark.parametrize("kind", ["ExponentialLR", f"{TORCHS}ExponentialLR"])
+def test_where_schedules_count_updates_the_words_do(kind: str) -> None:
+    words = _words(kind, UPDATES, gamma=0.9, by_epoch=False).replace(",", "")
+    assert words == "lr x0.9 at each update over updates 0-100"
+
+
+def test_epochs_are_then_converted_to_updates() -> None:
+    words = _words("CosineAnnealingLR", UPDATES, convert_to_iter_based=True)
+    assert words.endswith("counted in epochs, stepped at each update")
