@@ -1,19 +1,24 @@
-"""The Lightning logger of a run: what Lightning code logs goes where the run's own log goes."""
+"""The Lightning loggers of a run: what Lightning code logs goes where the run's own log goes."""
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from mm2pl.backend_loggers import logger_of
+from mm2pl.errors import MissingPackageError
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.visualization import Visualizer
+from mm2pl.mmengine.visualization.utils import Image
 from mm2pl.mmengine.visualization.vis_backend import BaseVisBackend
 
 
@@ -40,6 +45,7 @@ class VisualizerLogger(Logger):
         self._version = version
         self._written = False
         self._of_hooks: frozenset[str] = frozenset()
+        self._reached: set[str] = set()
 
     @property
     def experiment(self) -> Visualizer:
@@ -80,6 +86,28 @@ class VisualizerLogger(Logger):
         """Write none of these metrics until the next call: the hooks have written them."""
         self._of_hooks = frozenset(names)
 
+    def beside(self) -> list[Logger]:
+        """Return Lightning's loggers on the backends, for ``trainer.loggers`` beside this one.
+
+        What Lightning code logs reaches these by themselves from here on.
+        """
+        found: list[Logger] = []
+        for name, backend in self._visualizer._vis_backends.items():
+            is_fed = isinstance(backend, LoggerBackend)
+            logger = backend.logger if is_fed else logger_of(backend)  # type: ignore[attr-defined]
+            if is_fed:
+                backend.reached = True  # type: ignore[attr-defined]
+            if logger is not None:
+                self._reached.add(name)
+                found.append(logger)
+        return found
+
+    def _others(self) -> AbstractContextManager[None]:
+        """Write to none of the backends that Lightning writes to itself."""
+        backends = self._visualizer._vis_backends.items()
+        fed = {name for name, one in backends if isinstance(one, LoggerBackend) and one.reached}
+        return _without(self._visualizer, fed | self._reached)
+
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Record numbers; ``step`` is Lightning's count of optimizer steps."""
@@ -90,7 +118,7 @@ class VisualizerLogger(Logger):
         numbers = {name: _number(value) for name, value in metrics.items() if name in own}
         # TensorBoard has no scalar named step, and a line of JSON has only one.
         logged = numbers.pop("step", 0)
-        with _unfed(self._visualizer):
+        with self._others():
             self._visualizer.add_scalars(numbers, step=int(logged) if step is None else step)
 
     @rank_zero_only
@@ -102,7 +130,7 @@ class VisualizerLogger(Logger):
             params = vars(params)
         if params:
             self._written = True
-            with _unfed(self._visualizer):
+            with self._others():
                 self._visualizer.add_hyperparams(dict(params))
 
     @rank_zero_only
@@ -114,36 +142,56 @@ class VisualizerLogger(Logger):
 
 
 class LoggerBackend(BaseVisBackend):
-    """Hands what the hooks record to one more of Lightning's loggers.
-
-    What Lightning code logs reaches that logger by itself.
+    """Hands what the hooks record to one of Lightning's loggers.
 
     Args:
         logger: The logger.
-
-    Attributes:
-        idle: Whether to hand on nothing.
+        reached: Whether Lightning code's records reach the logger by itself, as one of the
+            Trainer's.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, reached: bool = False) -> None:
         super().__init__(save_dir="")
-        self._logger = logger
-        self.idle = False
+        self.logger = logger
+        self.reached = reached
+        self._no_images = False
 
     @property
     def experiment(self) -> Any:
         """The logger's own object."""
-        return self._logger.experiment  # type: ignore[attr-defined]
+        return self.logger.experiment  # type: ignore[attr-defined]
 
     def _init_env(self) -> None:
         """The logger opens what it needs itself."""
 
     def add_config(self, config: Config, **kwargs: Any) -> None:
         """Record the config as hyperparameters."""
-        self._logger.log_hyperparams(config.to_dict())
+        self.logger.log_hyperparams(config.to_dict())
 
     def add_hyperparams(self, params: dict[str, Any]) -> None:
-        """Leave them out: they are Lightning code's."""
+        """Record hyperparameters of Lightning code."""
+        self.logger.log_hyperparams(params)
+
+    def add_graph(
+        self, model: torch.nn.Module, data_batch: Sequence[Any] | None, **kwargs: Any
+    ) -> None:
+        """Record the graph, by a logger that can watch a model or trace one with a batch."""
+        if hasattr(self.logger, "watch"):
+            self.logger.watch(model)
+        elif data_batch is not None and isinstance(self.logger, TensorBoardLogger):
+            self.experiment.add_graph(model, data_batch)
+
+    def add_image(self, name: str, image: Image, step: int = 0, **kwargs: Any) -> None:
+        """Record an image, by a logger that holds images; others say once that they do not."""
+        if isinstance(self.logger, TensorBoardLogger):
+            self.experiment.add_image(name, image, step, dataformats="HWC")
+        elif isinstance(self.logger, MLFlowLogger):
+            self.experiment.log_image(self.logger.run_id, image, f"{name}_{step}.png")
+        elif hasattr(self.logger, "log_image"):
+            self.logger.log_image(key=name, images=[image], step=step)
+        elif not self._no_images:
+            self._no_images = True
+            warnings.warn(f"{type(self.logger).__name__} holds no images: they are left out")
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Record a number."""
@@ -157,24 +205,59 @@ class LoggerBackend(BaseVisBackend):
         **kwargs: Any,
     ) -> None:
         """Record numbers by name."""
-        if self.idle:
-            return
         numbers = {name: _number(value) for name, value in scalar_dict.items() if name != "step"}
-        self._logger.log_metrics(numbers, step=step)
-        self._logger.save()
+        self.logger.log_metrics(numbers, step=step)
+        self.logger.save()
+
+    def close(self) -> None:
+        """Let the logger write what it holds back, unless the Trainer does."""
+        if not self.reached:
+            self.logger.finalize("success")
+
+
+def logger_backend(kind: type, given: Any, save_dir: str | None) -> LoggerBackend | None:
+    """Return the backend of a logger that a visualizer's ``vis_backends`` names.
+
+    Args:
+        kind: The logger's class.
+        given: Its config, or an object of it.
+        save_dir: Where it writes, unless it is told.
+
+    Returns:
+        None for a logger that needs a folder where there is none.
+
+    Raises:
+        MissingPackageError: The logger's package is missing.
+    """
+    from mm2pl.natives import build_logger
+
+    needed = inspect.signature(kind).parameters.get("save_dir")
+    lacking = save_dir is None and needed is not None and needed.default is needed.empty
+    if lacking and isinstance(given, Mapping) and "save_dir" not in given:
+        return None
+    try:
+        return LoggerBackend(build_logger(kind, given, save_dir))
+    except ModuleNotFoundError as error:
+        extra = kind.__name__.removesuffix("Logger").lower()
+        hint = f"pip install 'mm2pl[{extra}]'" if extra in ("wandb", "mlflow") else None
+        raise MissingPackageError(f"{kind.__name__}: {error}", hint=hint) from error
+
+
+def csv_logger(save_dir: str) -> CSVLogger:
+    """Return a logger that writes ``csv/metrics.csv`` in a folder."""
+    return CSVLogger(save_dir, name="csv", version="")
 
 
 @contextmanager
-def _unfed(visualizer: Visualizer) -> Iterator[None]:
-    """Hand nothing on to loggers that Lightning writes to itself."""
-    backends = [one for one in visualizer._vis_backends.values() if isinstance(one, LoggerBackend)]
-    for one in backends:
-        one.idle = True
+def _without(visualizer: Visualizer, names: Iterable[str]) -> Iterator[None]:
+    """Leave out backends for a while."""
+    every = visualizer._vis_backends
+    left_out = set(names)
+    visualizer._vis_backends = {k: one for k, one in every.items() if k not in left_out}
     try:
         yield
     finally:
-        for one in backends:
-            one.idle = False
+        visualizer._vis_backends = every
 
 
 def feed(visualizer: Visualizer, loggers: Iterable[Logger]) -> None:
@@ -185,7 +268,7 @@ def feed(visualizer: Visualizer, loggers: Iterable[Logger]) -> None:
         loggers: More loggers of the Trainer's.
     """
     for index, logger in enumerate(loggers):
-        visualizer._vis_backends[f"trainer.logger[{index}]"] = LoggerBackend(logger)
+        visualizer._vis_backends[f"trainer.logger[{index}]"] = LoggerBackend(logger, reached=True)
 
 
 def _number(value: Any) -> Any:

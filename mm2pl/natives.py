@@ -76,6 +76,20 @@ def build_loggers(given: Iterable[Any], save_dir: str) -> list[Logger]:
     return built
 
 
+def build_logger(kind: type, given: Any, save_dir: str | None) -> Logger:
+    """Return one logger of a class.
+
+    Args:
+        kind: The class.
+        given: An object of it, or a config whose ``type`` is the class.
+        save_dir: Where it writes, if it is given no ``save_dir`` and takes one.
+    """
+    if isinstance(given, Mapping):
+        given = {**given, "type": kind}
+    defaults = {} if save_dir is None else {"save_dir": save_dir}
+    return _build(given, loggers, Logger, defaults)  # type: ignore[no-any-return]
+
+
 def build_profiler(given: Any, folder: str) -> Profiler:
     """Return the profiler.
 

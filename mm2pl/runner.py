@@ -154,7 +154,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         with _lightning.quiet():
             bars = progress_bars(self) if runtime.trainer.get("enable_progress_bar", True) else []
             self.trainer = make_trainer(self.plan, [self._hook_callback, *bars], self._work_dir)
-            self.trainer.loggers = [own, *more_loggers(self)]
+            self.trainer.loggers = [own, *own.beside(), *more_loggers(self)]
         if "profiler" in runtime.trainer:
             self._hook_collection.profiler = self.trainer.profiler  # type: ignore[attr-defined]
         self._set_up_model()

@@ -40,7 +40,6 @@ EXPECTED = {
     ("no effect", "train_cfg.val_begin"): (6, "MaskTrack R-CNN: 13 of 12 epochs, on purpose"),
     ("approximated", "optim_wrapper.type"): (3, "DeepSpeedOptimWrapper"),
     ("unsupported", "strategy.type"): (5, "DeepSpeedStrategy, FSDPStrategy"),
-    ("unsupported", "visualizer.vis_backends[].type"): (1, "WandbVisBackend"),
     ("problem", "strategy.type"): (5, "the same, which is refused"),
     ("problem", "param_scheduler"): (1, "ViT on IPU has no optim_wrapper"),
     ("problem", "train_cfg"): (6, "type and by_epoch; ViT on IPU has none"),

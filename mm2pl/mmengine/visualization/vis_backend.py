@@ -2,106 +2,53 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import logging
 import struct
 import warnings
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 import yaml
 
 from mm2pl.mmengine.config import Config
-from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import VISBACKENDS
+from mm2pl.mmengine.visualization._base_backend import (
+    BaseVisBackend,
+    force_init_env,
+    refuse_step,
+)
+from mm2pl.mmengine.visualization._services import (
+    AimVisBackend,
+    ClearMLVisBackend,
+    NeptuneVisBackend,
+    WandbVisBackend,
+)
+from mm2pl.mmengine.visualization._stores import (
+    CSVVisBackend,
+    DVCLiveVisBackend,
+    MLflowVisBackend,
+)
 from mm2pl.mmengine.visualization.utils import Image
-from mm2pl.support import MARKERS, Marker
+
+__all__ = [
+    "AimVisBackend",
+    "BaseVisBackend",
+    "CSVVisBackend",
+    "ClearMLVisBackend",
+    "DVCLiveVisBackend",
+    "LocalVisBackend",
+    "MLflowVisBackend",
+    "NeptuneVisBackend",
+    "TensorboardVisBackend",
+    "WandbVisBackend",
+    "force_init_env",
+]
 
 _SCALARS = (int, float, np.number, np.ndarray, torch.Tensor)
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def force_init_env(old_func: Callable[P, T]) -> Callable[P, T]:
-    """Make a method call ``_init_env`` first, if that has not happened yet.
-
-    Raises:
-        AttributeError: When called, if the object has no ``_init_env``.
-    """
-
-    @functools.wraps(old_func)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        backend: Any = args[0]
-        if not hasattr(backend, "_init_env"):
-            raise AttributeError(f"{type(backend).__name__} has no _init_env method")
-        if not getattr(backend, "_env_initialized", False):
-            print_log(f"{type(backend).__name__}: set up on first use", "current", logging.DEBUG)
-            backend._init_env()
-            backend._env_initialized = True
-        return old_func(*args, **kwargs)
-
-    return wrapper
-
-
-class BaseVisBackend(ABC):
-    """One place where a run is recorded. It opens nothing before something is recorded.
-
-    Args:
-        save_dir: The folder for its files.
-    """
-
-    def __init__(self, save_dir: str) -> None:
-        self._save_dir = save_dir
-        self._env_initialized = False
-
-    @property
-    @abstractmethod
-    def experiment(self) -> Any:
-        """The object that does the recording, e.g. a ``SummaryWriter``."""
-
-    @abstractmethod
-    def _init_env(self) -> Any:
-        """Create the folder, open the connection: what :func:`force_init_env` does once."""
-
-    def add_config(self, config: Config, **kwargs: Any) -> None:  # noqa: B027 - optional
-        """Record the config."""
-
-    def add_hyperparams(self, params: dict[str, Any]) -> None:
-        """Record hyperparameters of Lightning code. Only mm2pl has this."""
-        self.add_config(Config({"hparams": params}))
-
-    def add_graph(  # noqa: B027 - optional
-        self, model: torch.nn.Module, data_batch: Sequence[Any], **kwargs: Any
-    ) -> None:
-        """Record the graph of a model, traced with a batch."""
-
-    def add_image(  # noqa: B027 - optional
-        self, name: str, image: Image, step: int = 0, **kwargs: Any
-    ) -> None:
-        """Record an RGB image of shape (H, W, 3) and type uint8."""
-
-    def add_scalar(  # noqa: B027 - optional
-        self, name: str, value: float, step: int = 0, **kwargs: Any
-    ) -> None:
-        """Record a number."""
-
-    def add_scalars(  # noqa: B027 - optional
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record numbers by name; ``file_path`` names one more file that should get them."""
-
-    def close(self) -> None:  # noqa: B027 - optional
-        """Close what was opened."""
 
 
 @VISBACKENDS.register_module()
@@ -215,6 +162,8 @@ class LocalVisBackend(BaseVisBackend):
 class TensorboardVisBackend(BaseVisBackend):
     """Records to TensorBoard event files in ``save_dir``.
 
+    Differs: ``add_graph`` records the graph if it is given a batch.
+
     Args:
         save_dir: The folder.
     """
@@ -242,6 +191,21 @@ class TensorboardVisBackend(BaseVisBackend):
         self._tensorboard.add_text("hparams", _as_yaml(params))
 
     @force_init_env
+    def add_graph(
+        self, model: torch.nn.Module, data_batch: Sequence[Any] | None, **kwargs: Any
+    ) -> None:
+        """Record the graph of a model, traced with ``data_batch``, ``forward``'s arguments.
+
+        Without a batch there is nothing to trace; one that cannot be traced is told in a warning.
+        """
+        if data_batch is None:
+            return
+        try:
+            self._tensorboard.add_graph(model, data_batch)
+        except Exception as error:  # whatever the model's code raises when it is traced
+            warnings.warn(f"TensorBoard: the graph cannot be traced, and is left out: {error!r}")
+
+    @force_init_env
     def add_image(self, name: str, image: Image, step: int = 0, **kwargs: Any) -> None:
         """Record an RGB image of shape (H, W, 3)."""
         self._tensorboard.add_image(name, image, step, dataformats="HWC")
@@ -267,10 +231,7 @@ class TensorboardVisBackend(BaseVisBackend):
         Raises:
             AssertionError: There is a scalar named ``step``.
         """
-        if not isinstance(scalar_dict, dict):
-            raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
-        if "step" in scalar_dict:
-            raise AssertionError("no scalar may be named 'step'. Hint: use the argument step.")
+        refuse_step(scalar_dict)
         for name, value in scalar_dict.items():
             self.add_scalar(name, value, step)
 
@@ -278,36 +239,6 @@ class TensorboardVisBackend(BaseVisBackend):
         """Close the event file; recording again opens another."""
         if self._env_initialized:
             self._tensorboard.close()
-
-
-def _later(name: str) -> type[BaseVisBackend]:
-    """Register a backend that refuses to be built; libraries may subclass it."""
-    full_name = f"mmengine.visualization.{name}"
-    hint = "Use LocalVisBackend or TensorboardVisBackend."
-    marker = MARKERS[full_name] = Marker(full_name, "it comes with a later release", hint)
-
-    def refuse(self: BaseVisBackend, *args: Any, **kwargs: Any) -> None:
-        raise marker.error()
-
-    members = {
-        "__doc__": str(marker.error()),
-        "__marker__": marker,
-        "__module__": __name__,
-        "__init__": refuse,
-        "experiment": None,
-        "_init_env": None,
-    }
-    backend: type[BaseVisBackend] = type(name, (BaseVisBackend,), members)
-    VISBACKENDS.register_module(module=backend)
-    return backend
-
-
-AimVisBackend = _later("AimVisBackend")
-ClearMLVisBackend = _later("ClearMLVisBackend")
-DVCLiveVisBackend = _later("DVCLiveVisBackend")
-MLflowVisBackend = _later("MLflowVisBackend")
-NeptuneVisBackend = _later("NeptuneVisBackend")
-WandbVisBackend = _later("WandbVisBackend")
 
 
 def _require_suffix(name: str, file: str, suffix: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mm2pl.errors import ConfigTypeError
+from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.logging import print_log
@@ -30,6 +30,7 @@ _pyplot = Package("matplotlib.pyplot")
 BackendCfg = dict[str, Any] | BaseVisBackend
 VisBackendsType = Sequence[BackendCfg] | BackendCfg | None
 _FRAMELESS = {"frameon": False}
+_LIGHTNING = ("lightning.", "pytorch_lightning.")
 
 
 @VISUALIZERS.register_module()
@@ -42,7 +43,8 @@ class Visualizer(Canvas, ManagerMixin):
     Args:
         name: The name of the instance (see ``get_instance``).
         image: An image to draw on (see ``set_image``).
-        vis_backends: Configs of backends, with an optional ``name`` each, or backends.
+        vis_backends: Configs of backends, with an optional ``name`` each, or backends. Differs:
+            also Lightning's loggers, by their dotted names or as objects.
         save_dir: Their folder is ``vis_data`` in this one. A backend that needs a folder and gets
             none is left out with a warning.
         fig_save_cfg: Arguments of the matplotlib figure that is drawn on.
@@ -78,20 +80,11 @@ class Visualizer(Canvas, ManagerMixin):
             self.set_image(image)
 
     def _add_backend(self, cfg: BackendCfg, folder: str | None) -> None:
-        name = None
-        if isinstance(cfg, dict):
-            options = {"save_dir": folder, **cfg}
-            name = options.pop("name", None)
-            backend = VISBACKENDS.build(options)
-        else:
-            backend = cfg
-        if _lacks_folder(backend):
-            warnings.warn(
-                # mmpose filters the warning by these words.
-                f"{type(backend).__name__} is left out, please provide the `save_dir` argument."
-            )
+        name, backend, kind = _build(cfg, folder)
+        if backend is None or _lacks_folder(backend):
+            # mmpose filters the warning by these words.
+            warnings.warn(f"{kind.__name__} is left out, please provide the `save_dir` argument.")
             return
-        name = name or type(backend).__name__
         if name in self._vis_backends:
             raise RuntimeError(
                 f"there are two vis_backends named {name!r}. Hint: give one of them a name=..."
@@ -255,18 +248,60 @@ class Visualizer(Canvas, ManagerMixin):
         return instance
 
 
-def _as_list(vis_backends: VisBackendsType) -> Sequence[BackendCfg]:
+def _build(cfg: BackendCfg, folder: str | None) -> tuple[str, BaseVisBackend | None, type]:
+    """Return a backend's name, itself, and its class; None for a logger that lacks a folder."""
+    if isinstance(cfg, BaseVisBackend):
+        return type(cfg).__name__, cfg, type(cfg)
+    kind = _logger_class(cfg)
+    if kind is not None:
+        from mm2pl.loggers import logger_backend
+
+        # The name is the logger's own argument, and tells two of a class apart.
+        return _logger_name(cfg, kind), logger_backend(kind, cfg, folder), kind
+    options: dict[str, Any] = {"save_dir": folder, **cfg}
+    name = options.pop("name", None)
+    backend = VISBACKENDS.build(options)
+    return name or type(backend).__name__, backend, type(backend)
+
+
+def _logger_name(cfg: Any, kind: type) -> str:
+    given = cfg.get("name") if isinstance(cfg, dict) else None
+    return f"{kind.__name__}.{given}" if given else kind.__name__
+
+
+def _logger_class(cfg: Any) -> type | None:
+    """Return the class if it is one of Lightning's loggers, None if it is a backend's."""
+    kind: Any = cfg.get("type") if isinstance(cfg, dict) else type(cfg)
+    if isinstance(kind, str):
+        if kind.startswith(_LIGHTNING):
+            kind = kind.replace(_LIGHTNING[1], "lightning.pytorch.", 1)
+        elif "." not in kind:
+            return None
+        try:
+            kind = VISBACKENDS.get(kind)
+        except ConfigError:  # the registry tells when it builds
+            return None
+    if not isinstance(kind, type) or issubclass(kind, BaseVisBackend):
+        return None
+    return kind if hasattr(kind, "log_metrics") else None
+
+
+def _describes_backend(cfg: Any) -> bool:
+    return isinstance(cfg, (dict, BaseVisBackend)) or _logger_class(cfg) is not None
+
+
+def _as_list(vis_backends: Any) -> Sequence[BackendCfg]:
     if vis_backends is None:
         return []
-    if isinstance(vis_backends, (dict, BaseVisBackend)):
+    if _describes_backend(vis_backends):
         return [vis_backends]
-    wrong = [cfg for cfg in vis_backends if not isinstance(cfg, (dict, BaseVisBackend))]
+    wrong = [cfg for cfg in vis_backends if not _describes_backend(cfg)]
     if wrong:
         raise ConfigTypeError(
             f"a backend must be a dict or a BaseVisBackend, got {wrong!r}",
             key_path="vis_backends",
         )
-    return vis_backends
+    return list(vis_backends)
 
 
 def _lacks_folder(backend: BaseVisBackend) -> bool:

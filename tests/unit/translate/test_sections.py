@@ -129,7 +129,7 @@ def test_the_statistics_are_those_of_a_history_buffer() -> None:
 
 
 def test_each_backend_of_the_visualizer_has_its_notes() -> None:
-    backends = [{"type": "LocalVisBackend"}, {"type": "WandbVisBackend", "init_kwargs": {}}]
+    backends = [{"type": "LocalVisBackend"}, {"type": "WandbVisBackend", "init_kwarg": {}}]
     found = notes(visualizer={"type": "Visualizer", "vis_backends": backends})
     assert found["visualizer.vis_backends[0].type"].status is Status.AS_IS
-    assert found["visualizer.vis_backends[1].type"].status is Status.UNSUPPORTED
+    assert found["visualizer.vis_backends[1].init_kwarg"].status is Status.UNKNOWN

@@ -12,7 +12,6 @@ import pytest
 import torch
 import yaml
 
-from mm2pl.errors import UnsupportedError
 from mm2pl.mmengine import visualization
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import VISBACKENDS
@@ -20,7 +19,6 @@ from mm2pl.mmengine.visualization import (
     BaseVisBackend,
     LocalVisBackend,
     TensorboardVisBackend,
-    WandbVisBackend,
 )
 from mm2pl.mmengine.visualization.vis_backend import force_init_env
 
@@ -214,6 +212,45 @@ def test_tensorboard_holds_config_and_hyperparameters(tmp_path: Path) -> None:
     assert b"a = 1" in file.read_bytes()
 
 
+def graph_nodes(folder: Path) -> list[str]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    return [node.op for node in read.Graph().node] if read.Tags()["graph"] else []
+
+
+# torch's own tracer, of what it uses itself.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_tensorboard_holds_the_graph_of_a_model_that_a_batch_traces(tmp_path: Path) -> None:
+    backend = TensorboardVisBackend(str(tmp_path))
+    backend.add_graph(torch.nn.Linear(2, 1), (torch.ones(3, 2),))  # type: ignore[arg-type]
+    backend.close()
+    assert "aten::linear" in graph_nodes(tmp_path)
+
+
+def test_without_a_batch_there_is_no_graph(tmp_path: Path) -> None:
+    backend = TensorboardVisBackend(str(tmp_path))
+    backend.add_graph(torch.nn.Linear(2, 1), None)
+    backend.close()
+    assert graph_nodes(tmp_path) == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_graph_that_cannot_be_traced_is_left_out_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Fails(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> None:
+            raise KeyError("data_samples")
+
+    backend = TensorboardVisBackend(str(tmp_path))
+    with pytest.warns(UserWarning, match=r"cannot be traced.*data_samples"):
+        backend.add_graph(Fails(), (torch.ones(1),))  # type: ignore[arg-type]
+    backend.close()
+    capsys.readouterr()
+
+
 def test_closing_what_was_not_used_opens_nothing(tmp_path: Path) -> None:
     TensorboardVisBackend(str(tmp_path / "x")).close()
     assert list(tmp_path.iterdir()) == []
@@ -279,17 +316,3 @@ def test_what_has_no_set_up_is_refused() -> None:
 )
 def test_each_backend_is_found_by_its_name(name: str) -> None:
     assert VISBACKENDS.get(name) is getattr(visualization, name)
-
-
-@pytest.mark.parametrize("name", ["AimVisBackend", "ClearMLVisBackend", "DVCLiveVisBackend"])
-def test_a_backend_for_later_says_so(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"{name} is not supported.*later release"):
-        getattr(visualization, name)("folder")
-
-
-def test_a_library_may_subclass_a_backend_for_later() -> None:
-    class Mine(WandbVisBackend):
-        pass
-
-    with pytest.raises(UnsupportedError, match="WandbVisBackend"):
-        Mine("folder")
