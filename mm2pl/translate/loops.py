@@ -10,7 +10,7 @@ from mm2pl.plan import EvalPlan, Status, TrainPlan
 from mm2pl.translate.classes import read_typed
 from mm2pl.translate.data import read_dataloader
 from mm2pl.translate.evaluators import read_evaluator
-from mm2pl.translate.report import Report, Rule, brief, raw_items, type_name, whole_number
+from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, type_name, whole_number
 from mm2pl.translate.values import is_plain
 
 EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
@@ -30,7 +30,12 @@ LENGTH_RULES = {
         "max_iters", Status.TRANSLATED, "the length of one Lightning epoch", whole_number(0)
     ),
 }
-EVAL_RULES = (Rule("fp16", Status.AS_IS, "predictions under autocast"),)
+EVAL_RULES = (
+    Rule("fp16", Status.AS_IS, "predictions under autocast"),
+    Rule(
+        "loss", Status.AS_IS, "the model's losses on these data, beside the metrics", one_of(bool)
+    ),
+)
 
 
 @dataclass(frozen=True)

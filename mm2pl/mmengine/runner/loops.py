@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigAssertionError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigTypeError
 from mm2pl.mmengine.evaluator import Evaluator
 from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
 from mm2pl.mmengine.registry.errors import at_key, used_at
+from mm2pl.mmengine.runner._eval_losses import _parse_losses, _update_losses
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.utils import calc_dynamic_intervals
-from mm2pl.mmengine.structures import BaseDataElement
-from mm2pl.mmengine.utils import is_list_of
 
 if TYPE_CHECKING:
+    from mm2pl.metrics.losses import LossMeter
     from mm2pl.runner import Runner
 
 __all__ = ["EpochBasedTrainLoop", "IterBasedTrainLoop", "TestLoop", "ValLoop"]
@@ -321,6 +321,7 @@ class _EvalLoop(BaseLoop):
         dataloader: DataLoader[Any] | dict[str, Any],
         evaluator: Evaluator | dict[str, Any] | list[Any],
         fp16: bool = False,
+        loss: bool = False,
     ) -> None:
         super().__init__(runner, dataloader)
         with at_key(f"{self.stage}_evaluator", whole=True):
@@ -330,6 +331,8 @@ class _EvalLoop(BaseLoop):
             self.evaluator.dataset_meta = metainfo
             runner.visualizer.dataset_meta = metainfo
         self.fp16 = fp16
+        self.loss = loss
+        self._loss_meter: LossMeter | None = None
         # Losses that came with the predictions of the current run: `val_loss`, `test_loss`.
         setattr(self, f"{self.stage}_loss", {})
 
@@ -364,6 +367,11 @@ class _EvalLoop(BaseLoop):
     def start(self) -> None:
         """Forget the losses of the last run."""
         self._losses.clear()
+        self._loss_meter = None
+        if self.loss:
+            from mm2pl.metrics.losses import LossMeter
+
+            self._loss_meter = LossMeter(len(self.dataloader.dataset))
 
     def step(self, model: Any, data_batch: Any) -> Any:
         """Predict for one batch and hand the predictions to the evaluator.
@@ -383,7 +391,17 @@ class _EvalLoop(BaseLoop):
         except Exception as error:
             used_at(error, f"{self.stage}_evaluator")
             raise
+        if self._loss_meter is not None:
+            self._add_loss(self._loss_meter, model, data_batch)
         return outputs
+
+    def _add_loss(self, meter: LossMeter, model: Any, data_batch: Any) -> None:
+        try:
+            with autocast(enabled=self.fp16):
+                meter.add(model, data_batch)
+        except Exception as error:
+            used_at(error, "model")
+            raise
 
     def finish(self) -> dict[str, Any]:
         """Return the metrics, and the mean losses if the predictions carried any."""
@@ -394,7 +412,26 @@ class _EvalLoop(BaseLoop):
             raise
         if self._losses:
             metrics.update(_parse_losses(self._losses, self.stage))
+        if self.loss:
+            metrics = self._with_losses(metrics)
         return metrics
+
+    def _with_losses(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        losses = self._loss_meter.result() if self._loss_meter is not None else {}
+        if not losses:
+            raise ConfigError(
+                f"{type(self).__name__} has not come to compute a loss",
+                key_path=f"{self.stage}_cfg.loss",
+                hint="a loop with a run() or run_iter() of its own must call those of its base",
+            )
+        twice = next((name for name in losses if name in metrics), None)
+        if twice is not None:
+            raise ConfigError(
+                f"there is a metric {twice!r} beside the loss of that name",
+                key_path=f"{self.stage}_evaluator",
+                hint="give the metric a prefix",
+            )
+        return {**metrics, **losses}
 
 
 @LOOPS.register_module()
@@ -406,6 +443,7 @@ class ValLoop(_EvalLoop):
         dataloader: A built loader, or the config of one.
         evaluator: An evaluator, or the config of one or of its metrics.
         fp16: Run the model under autocast.
+        loss: Report the model's losses on these data too, averaged over the samples.
     """
 
     stage = "val"
@@ -419,34 +457,6 @@ class TestLoop(_EvalLoop):
     __test__ = False  # pytest would collect it by its name
     stage = "test"
     test_loss: dict[str, HistoryBuffer]
-
-
-def _update_losses(
-    outputs: Any, losses: dict[str, HistoryBuffer], stage: str = "val"
-) -> tuple[Any, dict[str, HistoryBuffer]]:
-    """Add the losses that came as the last prediction; return the other predictions and them."""
-    try:
-        last = outputs[-1]
-    except (TypeError, LookupError) as error:
-        raise ModelError(
-            f"{stage}_step() returned {outputs!r:.80}, not a list of predictions",
-            hint='return one prediction for each sample from forward(mode="predict")',
-        ) from error
-    if not (isinstance(last, BaseDataElement) and last.keys() == ["loss"]):
-        return outputs, losses
-    for name, value in last.get("loss").items():
-        buffer = losses.setdefault(name, HistoryBuffer())
-        for one in value if is_list_of(value, torch.Tensor) else [value]:
-            if isinstance(one, torch.Tensor):
-                buffer.update(one.item())
-    return outputs[:-1], losses
-
-
-def _parse_losses(losses: dict[str, HistoryBuffer], stage: str) -> dict[str, float]:
-    """Return the mean of each loss, and as ``<stage>_loss`` the sum of those named so."""
-    means = {name: buffer.mean() for name, buffer in losses.items()}
-    total = sum((value for name, value in means.items() if "loss" in name), 0)
-    return {**means, f"{stage}_loss": total}
 
 
 def _whole(value: Any, name: str) -> int:
