@@ -90,7 +90,8 @@ def test_registered_optimizers_are_the_same(ours: Any, theirs: Any) -> None:
 def test_registered_wrappers_are_the_same_and_two_of_other_backends(ours: Any, theirs: Any) -> None:
     others = {"ColossalAIOptimWrapper", "DeepSpeedOptimWrapper"}
     assert set(ours["wrappers"]) == set(theirs["wrappers"]) | others
-    assert ours["constructors"] == theirs["constructors"]
+    own = "LearningRateDecayOptimizerConstructor"  # registered once mm2pl.optim is imported
+    assert set(ours["constructors"]) - {own} == set(theirs["constructors"])
 
 
 def test_exports_are_the_same(ours: Any, theirs: Any) -> None:
