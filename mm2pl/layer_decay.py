@@ -20,6 +20,7 @@ from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 _TOKENS = ("backbone.cls_token", "backbone.mask_token", "backbone.pos_embed")
 _NO_DECAY = ("pos_embed", "cls_token")
 _PATH = "paramwise_cfg"
+_LAYER_WISE = "layer_wise"
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -63,6 +64,8 @@ class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
                 hint="set optim_wrapper.optimizer.lr",
             )
         layer_of = self._numbering(module, layers)
+        how = self.paramwise_cfg.get("decay_type", _LAYER_WISE)
+        print_log(f"{type(self).__name__}: {how} {rate} - {layers} layers", logger="current")
         groups: dict[str, dict[str, Any]] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
@@ -101,10 +104,10 @@ class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
     def _numbering(self, model: nn.Module, layers: int) -> Callable[[str], int]:
         """Return the function from a parameter's name to its layer, 0 being the lowest."""
         kind = type(getattr(model, "backbone", model)).__name__
-        decay_type = self.paramwise_cfg.get("decay_type", "layer_wise")
-        if "layer_wise" in decay_type and "ConvNeXt" in kind:
+        decay_type = self.paramwise_cfg.get("decay_type", _LAYER_WISE)
+        if _LAYER_WISE in decay_type and "ConvNeXt" in kind:
             return lambda name: _convnext_layer(name, layers - 2)
-        if "layer_wise" in decay_type and ("BEiT" in kind or "MAE" in kind):
+        if _LAYER_WISE in decay_type and ("BEiT" in kind or "MAE" in kind):
             return lambda name: _transformer_layer(name, layers)
         if decay_type == "stage_wise" and "ConvNeXt" in kind:
             return lambda name: _convnext_stage(name, layers)

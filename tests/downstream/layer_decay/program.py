@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,7 +22,11 @@ if ENGINE == "mm2pl":
     import mm2pl.optim
 
 from mmengine.optim import build_optim_wrapper  # noqa: E402
-from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
+from mmengine.registry import (  # noqa: E402
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    DefaultScope,
+    init_default_scope,
+)
 
 DEPTHS = (3, 3, 9, 3)
 
@@ -105,17 +111,38 @@ def _groups(kind: type[nn.Module], paramwise: dict[str, Any]) -> Any:
         "constructor": "LearningRateDecayOptimizerConstructor",
         "paramwise_cfg": paramwise,
     }
-    try:
-        wrapper = build_optim_wrapper(Segmentor(kind()), cfg)
-    except NotImplementedError:
-        return "NotImplementedError"
-    return [
+    with _logged() as lines:
+        try:
+            wrapper = build_optim_wrapper(Segmentor(kind()), cfg)
+        except NotImplementedError:
+            return "NotImplementedError"
+    groups = [
         {
             key: [list(one.shape) for one in value] if key == "params" else value
             for key, value in group.items()
         }
         for group in wrapper.optimizer.param_groups
     ]
+    return {"groups": groups, "lines": lines}
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Take what the constructor in force logs of parameters and groups."""
+    with OPTIM_WRAPPER_CONSTRUCTORS.switch_scope_and_registry(None) as registry:
+        kind = registry.get("LearningRateDecayOptimizerConstructor")
+    module = sys.modules[kind.__module__]
+    lines: list[str] = []
+
+    def take(message: str, *args: Any, **kwargs: Any) -> None:
+        if message.startswith(("set param", "Param groups")):
+            lines.append(message)
+
+    before, module.print_log = getattr(module, "print_log", None), take
+    try:
+        yield lines
+    finally:
+        module.print_log = before
 
 
 def _all_groups() -> dict[str, Any]:
@@ -131,8 +158,10 @@ def main() -> None:
         with DefaultScope.overwrite_default_scope(scope):
             printed[scope] = _all_groups()
     if ENGINE == "mm2pl":
-        with DefaultScope.overwrite_default_scope("mmengine"):
-            printed["none"] = _all_groups()
+        # mmpretrain's constructor has another name, so that the short one means ours.
+        for name, scope in (("none", "mmengine"), ("mmpretrain", "mmpretrain")):
+            with DefaultScope.overwrite_default_scope(scope):
+                printed[name] = _all_groups()
     print(json.dumps(printed))
 
 
