@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/digits/digits_cnn_20e.py
 # On small models, and beside other processes, torch's threads cost more than they bring.
 TEST_ENV := OMP_NUM_THREADS=1
-PYTEST ?= $(TEST_ENV) $(BIN)/python -m pytest -n 2
+PYTEST ?= $(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help run test fast lint format types reference bench matrix clean

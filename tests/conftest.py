@@ -49,6 +49,20 @@ def reference() -> Reference:
     return Reference()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let one worker of pytest-xdist run the tests that share a module's fixture (loadgroup).
+
+    Otherwise each worker would make it for itself, mostly by a run of the reference.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if isinstance(item, pytest.Function):
+            definitions = item._fixtureinfo.name2fixturedefs.values()
+            if any(one.scope == "module" for found in definitions for one in found):
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
 # --------------------------------------------------------------------------- leaked state
 
 

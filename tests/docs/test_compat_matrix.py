@@ -42,6 +42,7 @@ print(json.dumps([name for name in dir(runner) if not name.startswith("_")]))
 """
 
 
+@pytest.mark.slow
 def test_the_matrix_says_what_the_code_and_the_tests_say() -> None:
     """It does not, either, if a row lacks a proof or a mark in a test names no row."""
     done = subprocess.run(

@@ -16,7 +16,15 @@ if sys.version_info >= (3, 11):
 else:
     tomllib = pytest.importorskip("tomli")
 
-EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+# The tests of one document share its run, and so a worker of pytest-xdist.
+EACH = pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, id=name, marks=pytest.mark.xdist_group(name))
+        for path in DOCUMENTS
+        for name in [str(path.relative_to(ROOT))]
+    ],
+)
 README = ROOT / "README.md"
 GETTING_STARTED = ROOT / "docs/getting-started.md"
 # Blocks that are neither run nor compared with what is printed: document and first word.
@@ -145,6 +153,7 @@ def test_the_readme_names_all_commands_and_the_documents_all_options(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("docs/getting-started.md")
 def test_the_work_folder_holds_what_getting_started_lists(ran: Callable[[Path], Ran]) -> None:
     folder = ran(GETTING_STARTED).folder / "work_dirs/digits_cnn_20e"
     table = re.findall(r"^\| `([^`]+)` \|", GETTING_STARTED.read_text(), re.MULTILINE)

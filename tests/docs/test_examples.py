@@ -33,6 +33,7 @@ def test_the_readme_runs_every_example() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("examples/README.md")
 def test_the_script_prints_the_same_on_both(ran: Callable[[Path], Ran]) -> None:
     outputs = [
         [line for line in output.splitlines() if line.startswith("{'accuracy'")]
@@ -44,6 +45,7 @@ def test_the_script_prints_the_same_on_both(ran: Callable[[Path], Ran]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("examples/README.md")
 def test_the_hook_logs_the_same_on_both(ran: Callable[[Path], Ran]) -> None:
     theirs, ours = (
         _scalars(ran(README).folder / "work_dirs" / name)
@@ -54,6 +56,7 @@ def test_the_hook_logs_the_same_on_both(ran: Callable[[Path], Ran]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("examples/README.md")
 def test_going_on_from_mmengines_checkpoint_ends_with_mmengines_weights(
     ran: Callable[[Path], Ran],
 ) -> None:

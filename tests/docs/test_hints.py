@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import json
@@ -70,16 +71,17 @@ class Hint(NamedTuple):
     text: str
 
 
-def hints() -> list[Hint]:
+@functools.cache
+def hints() -> tuple[Hint, ...]:
     """Return the hints in the source; what is filled in later is ``{}``."""
-    return [
+    return tuple(
         Hint(f"{path.relative_to(ROOT)}:{node.lineno}", text)
         for path in sorted(PACKAGE.rglob("*.py"))
         for tree in [ast.parse(path.read_text())]
         for node in _given(tree)
         for text in _texts(node, tree)
         if text.strip("{} |")
-    ]
+    )
 
 
 def _given(tree: ast.Module) -> Iterator[ast.expr]:
@@ -134,7 +136,7 @@ def _commands(text: str) -> Iterator[str]:
 
 
 def _options(text: str) -> Iterator[str]:
-    known = {option for name in COMMANDS for option in make_parser(name)._option_string_actions}
+    known = _known_options()
     for option in re.findall(r"(?<![\w-])--[a-z][\w-]*(?:\.\w+)?", text):
         section, _, argument = option.partition(".")
         if argument and section == "--trainer":
@@ -142,6 +144,11 @@ def _options(text: str) -> Iterator[str]:
                 yield option
         elif option not in known and option not in OTHERS_OPTIONS:
             yield option
+
+
+@functools.cache
+def _known_options() -> set[str]:
+    return {option for name in COMMANDS for option in make_parser(name)._option_string_actions}
 
 
 def _extras(text: str) -> Iterator[str]:
@@ -210,6 +217,7 @@ def _table() -> dict[str, Any]:
     return found
 
 
+@functools.cache
 def _keys() -> set[str]:
     rules = [*TOP_RULES, *(rule for rules in SECTION_RULES.values() for rule in rules)]
     keys = {rule.key for rule in rules} | {"type", *DEFAULT_HOOKS}
@@ -220,13 +228,13 @@ def _keys() -> set[str]:
     return keys
 
 
-def _parameters(cache: set[str] = set()) -> set[str]:  # noqa: B006  # kept on purpose
+@functools.cache
+def _parameters() -> set[str]:
     """Return the names of all parameters of mm2pl's functions."""
-    if not cache:
-        for path in PACKAGE.rglob("*.py"):
-            nodes = ast.walk(ast.parse(path.read_text()))
-            cache |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    return cache
+    nodes = (
+        node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+    )
+    return {node.arg for node in nodes if isinstance(node, ast.arg)}
 
 
 CHECKS: list[Callable[[str], Iterator[str]]] = [

@@ -66,6 +66,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_leak_fails_the_test_that_leaked(name: str, report: str) -> None:
     expected = CASES[name][1]

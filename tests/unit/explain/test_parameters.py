@@ -74,6 +74,7 @@ def _explain(*options: str) -> dict[str, Any]:
     return page
 
 
+@pytest.mark.slow
 def test_groups_are_those_of_mmengine(reference: Any) -> None:
     pairs = [option.split("=") for option in OPTIONS]
     source = f"ROOT, CONFIG, OPTIONS = {str(ROOT)!r}, {CONFIG!r}, {pairs!r}\n{_REFERENCE}"

@@ -90,6 +90,7 @@ def test_failure_of_pip_names_the_cause_and_the_way_out(
         reference.install()
 
 
+@pytest.mark.slow
 def test_the_reference_runs_beside_nothing_of_ours(reference: object) -> None:
     run: Callable[[str], object] = reference.run  # type: ignore[attr-defined]
     assert run(

@@ -193,12 +193,14 @@ def without_effect(examination: Examination) -> list[Note]:
     return [one for one in examination.plan.notes if one.status is Status.NO_EFFECT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SCHEDULES, ids=str)
 def test_a_schedule_has_no_effect_exactly_if_the_rate_stays(case: Any, trace: Traces) -> None:
     rates = {one for one in trace(case) if one != "V"}
     assert bool(without_effect(examined(*case))) == (len(rates) == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*CONFIGS, *SCHEDULES], ids=str)
 def test_a_problem_is_told_exactly_where_mmengine_refuses_to_train(
     case: Any, trace: Traces
@@ -206,6 +208,7 @@ def test_a_problem_is_told_exactly_where_mmengine_refuses_to_train(
     assert bool(examined(*case).problems) == isinstance(trace(case), str)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", VALIDATIONS, ids=str)
 def test_a_time_to_validate_has_no_effect_exactly_if_it_never_comes(
     case: Any, trace: Traces
@@ -217,6 +220,7 @@ def test_a_time_to_validate_has_no_effect_exactly_if_it_never_comes(
     assert bool(without_effect(examined(*case))) == (never and (begin or dynamic))
 
 
+@pytest.mark.slow
 def test_a_single_milestone_that_is_never_reached_is_named(trace: Traces) -> None:
     late = (EPOCHS, steps(1, 3))
     assert trace(late) == trace((EPOCHS, steps(1)))

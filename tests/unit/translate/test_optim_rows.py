@@ -160,6 +160,7 @@ def findings(examination: Examination) -> dict[str, Note]:
     return {path: one for path, one in notes(examination).items() if one.status.is_finding}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EFFECTS, ids=lambda case: str(case["paramwise_cfg"]))
 def test_an_option_has_no_effect_exactly_if_the_weights_stay(case: Any, result: Results) -> None:
     found = findings(examined(case)).values()
@@ -167,12 +168,14 @@ def test_an_option_has_no_effect_exactly_if_the_weights_stay(case: Any, result: 
     assert bool(found) == (result(case) == result(PLAIN))
 
 
+@pytest.mark.slow
 def test_a_flat_decay_without_a_decay_has_no_effect(result: Results) -> None:
     assert result(WITHOUT_DECAY) == result({"optimizer": BARE})
     (found,) = findings(examined(WITHOUT_DECAY)).values()
     assert (found.status, "no weight_decay" in found.text) == (Status.NO_EFFECT, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRAPPERS, ids=str)
 def test_a_wrapper_is_refused_exactly_if_mmengine_refuses_it(case: Any, result: Results) -> None:
     examination = examined(case)

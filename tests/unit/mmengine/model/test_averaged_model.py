@@ -12,6 +12,7 @@ from mm2pl.errors import ConfigError
 from mm2pl.mmengine.model import BaseAveragedModel, ExponentialMovingAverage
 
 
+@pytest.mark.slow
 def test_every_average_gives_the_same_bits(both: Any) -> None:
     both.assert_same("averages")
 

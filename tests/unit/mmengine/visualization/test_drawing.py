@@ -40,16 +40,19 @@ def images(found: dict[str, Any]) -> dict[str, Any]:
     return {name: one for name, one in found.items() if one.dtype == np.uint8}
 
 
+@pytest.mark.slow
 def test_the_same_cases_are_drawn(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     assert (list(ours), list(images(ours))) == (list(theirs), list(images(theirs)))
     assert len(images(ours)) > 120
 
 
+@pytest.mark.slow
 def test_every_pixel_equals_mmengines(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     drawn = images(theirs)
     assert [name for name in drawn if not np.array_equal(drawn[name], ours[name])] == []
 
 
+@pytest.mark.slow
 def test_errors_are_of_mmengines_kinds(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     kinds = {name: str(one[0]) for name, one in theirs.items() if one.ndim == 1 and one.size > 1}
     errors = {name: kind for name, kind in kinds.items() if not name.endswith("warnings")}
@@ -57,6 +60,7 @@ def test_errors_are_of_mmengines_kinds(theirs: dict[str, Any], ours: dict[str, A
     assert {name: kind for name, kind in errors.items() if kind not in ours[name]} == {}
 
 
+@pytest.mark.slow
 def test_warnings_equal_mmengines(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     names = [name for name in theirs if name.endswith("warnings")]
     assert {name: ours[name].tolist() for name in names} == {

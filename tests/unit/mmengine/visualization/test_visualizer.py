@@ -119,6 +119,7 @@ def theirs(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_backends_and_files_equal_mmengines(theirs: Any, tmp_path: Path) -> None:
     ours = json.loads(json.dumps(visualizers("mm2pl.mmengine", str(tmp_path))))
     for case in ("two of a name", "text", "a list of text"):
@@ -224,11 +225,13 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_to_record_neither_matplotlib_nor_opencv_nor_pillow_is_imported(
     imported: list[str],
 ) -> None:
     assert imported[0] == "[]"
 
 
+@pytest.mark.slow
 def test_to_draw_pyplot_is_not_imported(imported: list[str]) -> None:
     assert imported[1] == "['matplotlib']"
