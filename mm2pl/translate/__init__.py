@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mm2pl import profiles
@@ -11,6 +11,7 @@ from mm2pl.errors import Mm2plError
 from mm2pl.plan import Plan
 from mm2pl.translate.hooks import plan_hooks
 from mm2pl.translate.loops import plan_eval, plan_train
+from mm2pl.translate.marks import read_marks
 from mm2pl.translate.optim import plan_optim
 from mm2pl.translate.report import Report, raise_problems
 from mm2pl.translate.runtime import TOP_RULES, plan_runtime
@@ -80,8 +81,10 @@ def examine(
         hooks=plan_hooks(cfg, report),
         runtime=plan_runtime(cfg, file, report, draft.passed, draft.changes),
         config=cfg,
-        notes=tuple(report.notes),
+        notes=(),
     )
+    read_marks(getattr(cfg, "_cfg_dict", cfg), [rule.key for rule in TOP_RULES], report)
+    plan = replace(plan, notes=tuple(report.notes))
     return Examination(plan, tuple(report.problems), tuple(report.deferred))
 
 

@@ -41,7 +41,7 @@ TOP_RULES = (
     Rule("visualizer", Status.TRANSLATED, "the Trainer's logger"),
     Rule("default_scope", Status.AS_IS, "the registry scope", one_of(str)),
     Rule("randomness", Status.AS_IS, "seeds", one_of(dict)),
-    Rule("experiment_name", Status.AS_IS, "names the run", one_of(str)),
+    Rule("experiment_name", Status.AS_IS, "names the run", one_of(str, int, float)),
     Rule("custom_imports", Status.AS_IS, "imported when the config is loaded"),
     Rule("env_variables", Status.AS_IS, "filled in when the config is loaded"),
     Rule("compile", Status.AS_IS, "torch.compile of the training step"),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from mm2pl import data as data_module
 from mm2pl._lightning import UNKNOWN
@@ -80,11 +80,16 @@ def test_a_cut_dataset_keeps_the_datasets_attributes():
     assert SlicedDataset(Numbers(), 2).kind == "numbers"
 
 
-@pytest.mark.parametrize("key", ["dataset", "sampler"])
-def test_a_missing_part_is_named(key):
+def test_a_loader_without_a_sampler_takes_the_samples_in_order():
     cfg = loader_cfg()
-    del cfg[key]
-    with pytest.raises(ConfigError, match=key):
+    del cfg["sampler"]
+    assert isinstance(build_dataloader(cfg).sampler, SequentialSampler)
+
+
+def test_a_missing_dataset_is_named():
+    cfg = loader_cfg()
+    del cfg["dataset"]
+    with pytest.raises(ConfigError, match="dataset"):
         build_dataloader(cfg)
 
 
