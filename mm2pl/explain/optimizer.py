@@ -9,6 +9,8 @@ from mm2pl.explain import classes
 from mm2pl.plan import Plan
 
 _DEFAULT_CONSTRUCTOR = "DefaultOptimWrapperConstructor"
+_LAYER_DECAY = "LearningRateDecayOptimizerConstructor"
+_OF_LAYER_DECAY = ("decay_rate", "num_layers", "decay_type")
 _LR, _DECAY = "lr x{:g} for {}", "weight_decay x{:g} for {}"
 _RULES = {
     "bias_lr_mult": (_LR, "biases"),
@@ -80,12 +82,20 @@ def _constructor(cfg: Mapping[str, Any]) -> dict[str, str]:
     kind = classes.named(given)
     if given is None or str(kind).rpartition(".")[2] == _DEFAULT_CONSTRUCTOR:
         return {}
+    if str(kind).rpartition(".")[2] == _LAYER_DECAY:
+        return {"constructor": f"{kind}: groups by layer of the backbone"}
     return {"constructor": f"{kind}, whose class decides the parameter groups"}
 
 
 def _paramwise(given: Any, constructor: str | None) -> list[str]:
     """Return a line for each rule; a library's constructor has rules of its own."""
     given = classes.named(given)
+    if _LAYER_DECAY in (constructor or "") and "decay_rate" in given:
+        layers, how = given.get("num_layers"), given.get("decay_type", "layer_wise")
+        rest = {key: value for key, value in given.items() if key not in _OF_LAYER_DECAY}
+        rate = f"lr x{given['decay_rate']} from each layer to the one below, {layers} layers, {how}"
+        no_decay = "weight_decay 0 for parameters of one dimension"
+        return [rate, no_decay, *(f"{key}={value!r}" for key, value in rest.items())]
     if constructor is not None or not isinstance(given, Mapping):
         return [f"{key}={value!r}" for key, value in given.items()]
     lines = []

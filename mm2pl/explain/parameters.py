@@ -132,8 +132,9 @@ def _groups(optimizer: Any, names: Mapping[int, str]) -> list[dict[str, Any]]:
     for group in optimizer.param_groups:
         rows = [_row(names.get(id(one), "(not the model's)"), one) for one in group["params"]]
         options = {key: classes.named(value) for key, value in group.items() if key != "params"}
-        for key in [key for key, value in options.items() if [value] == [r["name"] for r in rows]]:
-            del options[key]  # constructors of libraries write the parameter's name there
+        own = [row["name"] for row in rows]
+        for key in [key for key, value in options.items() if own in ([value], value)]:
+            del options[key]  # constructors write the parameters' names there
         place = joined.setdefault(repr(options), {"options": options, "parameters": []})
         place["parameters"] += rows
     return list(joined.values())

@@ -65,6 +65,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
+PLAIN = {"optimizer": {"type": "SGD", "lr": 0.02}}
+
+
 def _page(command: str = "fit", **changes: Any) -> dict[str, Any]:
     return page(examine({**CONFIG, **changes}, command=command).plan, command)
 
@@ -177,6 +180,41 @@ def test_a_librarys_constructor_has_rules_of_its_own() -> None:
     row = _optimizer(constructor="LayerDecay", paramwise_cfg={"layer_decay_rate": 0.6})
     assert row["constructor"] == "LayerDecay, whose class decides the parameter groups"
     assert row["paramwise"] == ["layer_decay_rate=0.6"]
+
+
+def test_layer_decay_in_words() -> None:
+    row = _optimizer(
+        constructor="LearningRateDecayOptimizerConstructor",
+        paramwise_cfg={"decay_rate": 0.9, "num_layers": 6, "norm_decay_mult": 0},
+    )
+    assert row["constructor"].endswith("groups by layer of the backbone")
+    assert row["paramwise"] == [
+        "lr x0.9 from each layer to the one below, 6 layers, layer_wise",
+        "weight_decay 0 for parameters of one dimension",
+        "norm_decay_mult=0",
+    ]
+
+
+def test_precision_of_the_trainer_is_that_of_the_wrapper() -> None:
+    changes = {"trainer": {"precision": "bf16-mixed"}, "optim_wrapper": PLAIN}
+    made = _page(**changes)
+    assert made["optimizer"]["wrapper"] == "AmpOptimWrapper(dtype='bfloat16')"
+    assert made["optimizer"]["precision"].startswith("mixed: the wrapper's own autocast of bfloat")
+    assert made["lightning"]["settings"] == [
+        "trainer.precision becomes optim_wrapper.type='AmpOptimWrapper'",
+        "trainer.precision becomes optim_wrapper.dtype='bfloat16'",
+    ]
+
+
+def test_schedules_that_count_updates_are_measured_by_them() -> None:
+    made = _page(
+        train_cfg={"type": "IterBasedTrainLoop", "max_iters": 42},
+        optim_wrapper={**PLAIN, "accumulative_counts": 4},
+        param_scheduler={"type": "PolyLR", "by_epoch": False},
+        trainer={"schedule_per_update": True},
+    )
+    assert made["schedules"][0]["words"] == "lr falls linearly to 0 over updates 0-11"
+    assert "once per update" in made["lightning"]["schedules"]
 
 
 def test_several_optimizers_have_names() -> None:

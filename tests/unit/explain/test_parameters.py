@@ -190,6 +190,41 @@ def test_the_parameters_own_name_divides_no_groups(half: str) -> None:
     assert len(page["optimizers"]["norm"]["groups"]) == 1
 
 
+class ConvNeXt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+
+
+class Decayed(Toy):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = ConvNeXt()
+
+
+def test_layer_decay_is_shown_by_layer_without_the_names_once_more() -> None:
+    page = _page(
+        Decayed(),
+        constructor="LearningRateDecayOptimizerConstructor",
+        paramwise_cfg={"decay_rate": 0.5, "num_layers": 3, "decay_type": "stage_wise"},
+    )
+    groups = {one["options"]["group_name"]: one for one in page["optimizers"][""]["groups"]}
+    assert {name: one["options"]["lr_scale"] for name, one in groups.items()} == {
+        "layer_4_decay": 1.0,
+        "layer_4_no_decay": 1.0,
+        "layer_1_decay": 0.125,
+        "layer_1_no_decay": 0.125,
+        "layer_2_decay": 0.25,
+        "layer_2_no_decay": 0.25,
+        "layer_3_decay": 0.5,
+        "layer_3_no_decay": 0.5,
+    }
+    (row,) = groups["layer_2_decay"]["parameters"]
+    assert row["name"] == "backbone.stages.1.weight"
+    assert "param_names" not in groups["layer_2_decay"]["options"]
+    assert "lr_scale=0.25, group_name='layer_2_decay', lr=0.025: 1 parameter" in _text(page)
+
+
 def test_without_an_optimizer_the_parameters_are_counted() -> None:
     page = describe(translate({"model": Toy()}))
     assert (page["optimizers"], page["parameters"]) == ({}, 12)
