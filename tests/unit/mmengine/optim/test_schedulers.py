@@ -129,7 +129,7 @@ def test_chained_schedules_equal_mmengines(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
-@settings(PROPERTY, max_examples=150)
+@settings(PROPERTY, max_examples=60)
 @given(rng=RANDOM, others=st.lists(st.sampled_from(CLASSES), max_size=2, unique=True))
 def test_values_equal_mmengines_for_many_more_arguments(
     name: str, mmengine: Any, rng: random.Random, others: list[str]
