@@ -112,6 +112,8 @@ FILLED = {
     "PARAM_SCHEDULERS": ("optimizer",),
     "VISBACKENDS": ("save_dir",),
 }
+# What is often written beside an optimizer's own arguments, and belongs to the wrapper around it.
+_OF_THE_WRAPPER = ("accumulative_counts", "clip_grad", "constructor", "paramwise_cfg")
 # Registries whose sections have no class without a type.
 _TYPED = ("DATASETS", "DATA_SAMPLERS", "FUNCTIONS", "METRICS", "VISBACKENDS", "VISUALIZERS")
 
@@ -305,9 +307,10 @@ def _read_argument(
         report.note(where, Status.AS_IS, f"{handed.name}'s argument, by {known.name}")
     else:
         names = [*known.arguments, *(handed.arguments if known.open and handed else ()), *rows]
-        report.note(
-            where, Status.UNKNOWN, f"{known.name} has no such argument", nearest(key, names)
-        )
+        choices = nearest(key, [one for one in names if one != "params"])
+        if key in _OF_THE_WRAPPER and (above := where.removesuffix(f".optimizer.{key}")) != where:
+            choices = [f"{above}.{key}"]
+        report.note(where, Status.UNKNOWN, f"{known.name} has no such argument", choices)
 
 
 def _tell_missing(

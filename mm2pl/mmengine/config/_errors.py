@@ -111,8 +111,11 @@ def missing_file(
         hint = f"the folder {folder or os.getcwd()} exists; check the name."
         choices = nearest(name, _config_names(folder or "."))
     what = "config file" if named_by is None else "base config"
+    wrong = "is a folder" if os.path.isdir(path) else "does not exist"
+    if os.path.isdir(path):
+        hint = "name a file in it."
     return ConfigFileNotFoundError(
-        f'{what} "{path}" does not exist',
+        f'{what} "{path}" {wrong}',
         file=None if named_by is None else at(named_by, line),
         choices=choices,
         hint=hint,

@@ -198,3 +198,11 @@ def test_a_message_does_not_quote_a_whole_section() -> None:
     whole = {**config("optimizer", SGD), "default_hooks": [{"type": "LoggerHook"}] * 100}
     (problem,) = examine(whole).problems
     assert len(problem.message) < 120
+
+
+@pytest.mark.parametrize("key", ["paramwise_cfg", "clip_grad"])
+def test_an_option_of_the_wrapper_within_the_optimizer_is_sent_one_level_up(key: str) -> None:
+    notes = examine(config("optimizer", {**SGD, key: {"max_norm": 1}})).plan.notes
+    (found,) = (one for one in notes if one.status.is_finding)
+    assert found.key_path == f"optim_wrapper.optimizer.{key}"
+    assert found.choices == (f"optim_wrapper.{key}",)
