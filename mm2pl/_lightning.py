@@ -291,6 +291,8 @@ def quiet(log: logging.Logger | None = None) -> Iterator[None]:
             warnings.filterwarnings("ignore", message="Found .* module.* in eval mode")
             warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
             warnings.filterwarnings("ignore", message="train_dataloader yielded None")
+            # LoggerHook writes the last of a few batches, whatever its interval.
+            warnings.filterwarnings("ignore", message="The number of training batches")
             # Evaluators have collected their metrics from all processes already.
             warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
             # Schedules are the hooks'; the monitor reads the optimizers.

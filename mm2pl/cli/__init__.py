@@ -90,9 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(arguments)
     if name == "run":
         return _run_script(arguments[1:])
-    args = parse(name, arguments[1:])
     try:
-        return COMMANDS[name].load().run(args)
+        return COMMANDS[name].load().run(parse(name, arguments[1:]))
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED

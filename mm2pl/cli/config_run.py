@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mm2pl import install_as_mmengine, profiles, version_gates
 from mm2pl.cli import habits, remarks, trainer_options
 from mm2pl.cli.config_file import positions_of, read_config
-from mm2pl.cli.output import print_last, say, table
+from mm2pl.cli.output import is_first, print_last, say, table
 from mm2pl.cli.run_options import add_arguments
 from mm2pl.cli.trainer_options import split
 from mm2pl.errors import ConfigError, ConfigFileNotFoundError
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         return one.go()
     except KeyboardInterrupt:
-        say(one.where_interrupted())
+        if is_first():
+            say(one.where_interrupted())
         return INTERRUPTED
     except Exception as error:
         return report(error, one)
@@ -216,7 +217,11 @@ def report(error: Exception, run: ConfigRun) -> int:
     sys.stdout.flush()
     if run.args.traceback:
         traceback.print_exception(error)
-    say(f"error: {describe(error, run.args.config, positions_of(run.args))}")
+    said = describe(error, run.args.config, positions_of(run.args))
+    if not is_first():  # the first process most likely says the same, in full
+        say(f"error in process {os.environ['RANK']}: {said.splitlines()[0]}")
+        return exit_status(error)
+    say(f"error: {said}")
     if not run.args.traceback:
         kept = f"the traceback is in {log}; " if log else ""
         print(f"  ({kept}--traceback shows where it comes from)", file=sys.stderr)

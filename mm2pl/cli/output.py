@@ -19,6 +19,11 @@ def say(text: str) -> None:
     print(f"mm2pl: {text}", file=sys.stderr, flush=True)
 
 
+def is_first() -> bool:
+    """Whether this is the only process, or the first of several that were launched."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def colours(stream: TextIO) -> bool:
     """Whether a stream is a terminal that shows colours, and they are wanted (no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from mm2pl.cli.output import say
+from mm2pl.cli.output import is_first, say
 from mm2pl.errors import nearest
 from mm2pl.libraries import LIBRARIES, how_to_get
 from mm2pl.plan import Note, Plan
@@ -19,7 +19,7 @@ _LONGEST = 160
 
 def say_before(cfg: Any) -> None:
     """Say what may be wrong with the surroundings, on the first of several processes."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first():
         return
     _say_of_scope(cfg.get("default_scope"))
     processes = os.environ.get("WORLD_SIZE", "1")

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from mm2pl.cli.output import say
+from mm2pl.cli.output import is_first, say
 from mm2pl.errors import ConfigError, Mm2plError, UnsupportedError, nearest
 from mm2pl.plan import Status
 from mm2pl.translate.trainer_args import TRAINER_RULES
@@ -162,7 +162,7 @@ def _is_within(one: str, other: str) -> bool:
 def _say_once(text: str, args: argparse.Namespace) -> None:
     """Say it on the first process, though the config may be read twice."""
     said = args.__dict__.setdefault("said", [])
-    if text not in said and os.environ.get("RANK", "0") == "0":
+    if text not in said and is_first():
         say(text)
     said.append(text)
 

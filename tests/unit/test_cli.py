@@ -19,7 +19,7 @@ from mm2pl import Runner, __version__, cli, uninstall_as_mmengine, version_gates
 from mm2pl.cli import output, remarks
 from mm2pl.cli.remarks import findings
 from mm2pl.cli.script_run import split
-from mm2pl.errors import DataError
+from mm2pl.errors import ConfigError, DataError
 from mm2pl.failures import describe
 from mm2pl.mmengine import fileio
 from mm2pl.mmengine.registry import MODELS, RUNNERS, Registry
@@ -432,6 +432,36 @@ def test_ctrl_c_ends_with_status_130_and_says_where(
     err = capsys.readouterr().err
     assert err.startswith("mm2pl: interrupted after epoch 3, iteration 12")
     assert ("w/epoch_3.pth" in err and "--resume" in err) is saved
+
+
+def test_of_several_processes_one_says_where_it_was_interrupted(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(FakeRunner, "error", KeyboardInterrupt())
+    assert call("fit", "config.py") == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_of_several_processes_others_than_the_first_say_an_error_in_one_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(FakeRunner, "error", ConfigError("no", key_path="a.b", hint="do"))
+    assert call("fit", "config.py") == 2
+    err = capsys.readouterr().err
+    assert err == "mm2pl: error in process 1: config.py:1, a.b: no\n"
+
+
+def test_ctrl_c_while_the_options_are_read_ends_with_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "parse", interrupted)
+    assert cli.main(["fit", "config.py"]) == 130
+    assert capsys.readouterr().err == "mm2pl: interrupted\n"
 
 
 @pytest.mark.parametrize("file", ["m.json", "sub/m.yaml"])

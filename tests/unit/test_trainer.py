@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -443,6 +444,12 @@ def test_a_built_callback_runs_and_is_saved_as_its_class(fit, tmp_path):
     assert runner.iter == 2
     saved = Config.fromfile(next(tmp_path.glob("*.py")), lazy_import=False)
     assert saved.trainer.callbacks[0].type.endswith("StopAt")
+
+
+def test_few_batches_and_a_callback_are_no_reason_to_warn(fit):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit({"callbacks": [StopAt(9)], "limit_train_batches": 1, "max_epochs": 1})
 
 
 def test_a_built_callback_is_the_one_that_was_given(fit):
