@@ -9,12 +9,12 @@ import os.path as osp
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from mm2pl import _lightning, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
+from mm2pl.compiling import compile_method
 from mm2pl.data import RunnerDataModule
 from mm2pl.distributed import check_launcher
 from mm2pl.driving import Driver, driver_of
@@ -412,11 +412,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
             raise ConfigTypeError(
                 f"compile must be a bool or a dict, got {options!r}", key_path="compile"
             )
-        compiled = torch.compile(getattr(self.model, target), **options)
-        setattr(self.model, target, compiled)
-        self.logger.info(
-            'Model has been "compiled". The first few iterations will be slow, please be patient.'
-        )
+        compile_method(self.model, target, options, self.logger)
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
         """Scale learning rates by the ratio of the batch size to ``base_batch_size``.

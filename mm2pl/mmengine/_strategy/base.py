@@ -7,11 +7,11 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from mm2pl import checkpoint as checkpoint_files
 from mm2pl import environment
+from mm2pl.compiling import compile_method
 from mm2pl.distributed import check_launcher, without_wrapper
 from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.dist import broadcast, get_dist_info, infer_launcher, is_distributed
@@ -166,10 +166,7 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
             return model
         options = {} if compile is True else dict(compile)
         target = options.pop("target", "forward")
-        setattr(model, target, torch.compile(getattr(model, target), **options))
-        self.logger.info(
-            'Model has been "compiled". The first few iterations will be slow, please be patient.'
-        )
+        compile_method(model, target, options, self.logger)
         return model
 
     def _init_model_weights(self, model: Any) -> nn.Module:
