@@ -44,7 +44,7 @@ TOP_RULES = (
     Rule("experiment_name", Status.AS_IS, "names the run", one_of(str, int, float)),
     Rule("custom_imports", Status.AS_IS, "imported when the config is loaded"),
     Rule("env_variables", Status.AS_IS, "filled in when the config is loaded"),
-    Rule("compile", Status.AS_IS, "torch.compile of the training step"),
+    Rule("compile", Status.AS_IS, "torch.compile of the training step, at its first call"),
     Rule("activation_checkpointing", Status.AS_IS, "torch.utils.checkpoint"),
     Rule("model_wrapper_cfg", Status.AS_IS, f"DDP's wrapper; {_ALONE}", one_of(dict)),
     Rule("find_unused_parameters", Status.AS_IS, f"DDP's argument; {_ALONE}"),
