@@ -80,7 +80,7 @@ def _read_list(given: Any, path: str, length: Length | None, report: Report) -> 
 def _read_one(given: Any, path: str, length: Length | None, report: Report) -> None:
     counts_updates = length is not None and length.step == UPDATE
     report.note(path, Status.AS_IS, _PER_UPDATE if counts_updates else _STEPPED)
-    if isinstance(given, (str, int, float, bool)):
+    if isinstance(given, (str, int, float, bool, list, tuple)):
         message = f"must be a scheduler, a dict or a list of them, got {given!r}"
         report.problems.append(ConfigTypeError(message, key_path=path, file=report.file))
     elif isinstance(given, Mapping) and "type" not in given:

@@ -51,9 +51,14 @@ SECTION_RULES = {
         Rule("deterministic", Status.AS_IS, "torch.use_deterministic_algorithms"),
     ),
     "log_processor": (
-        Rule("window_size", Status.AS_IS, "how many values a smoothed one is the mean of"),
+        Rule(
+            "window_size",
+            Status.AS_IS,
+            "how many values a smoothed one is the mean of",
+            one_of(int),
+        ),
         Rule("by_epoch", Status.AS_IS, "whether the log counts epochs"),
-        Rule("custom_cfg", Status.AS_IS, "own statistics of single values"),
+        Rule("custom_cfg", Status.AS_IS, "own statistics of single values", one_of(list, tuple)),
         Rule("num_digits", Status.AS_IS, "digits behind the point"),
         Rule("log_with_hierarchy", Status.AS_IS, "train/, val/ or test/ before a name"),
         Rule("mean_pattern", Status.AS_IS, "which values are smoothed"),
@@ -152,7 +157,9 @@ def _read_visualizer(section: Any, report: Report) -> None:
     if isinstance(backends, Mapping):
         read_typed(backends, "VISBACKENDS", f"{path}.vis_backends", report)
     for index, backend in enumerate(backends if isinstance(backends, (list, tuple)) else ()):
-        read_typed(backend, "VISBACKENDS", f"{path}.vis_backends[{index}]", report)
+        where = f"{path}.vis_backends[{index}]"
+        if not want_dict(backend, where, report, none=False):
+            read_typed(backend, "VISBACKENDS", where, report)
 
 
 def _check_values(cfg: Mapping[str, Any], report: Report) -> None:

@@ -57,6 +57,17 @@ def _number(at_least: float | None = None, at_most: float | None = None) -> Chec
     return check
 
 
+def _factor(below_one: bool) -> Check:
+    text = f"must be a number above 0 and {'below' if below_one else 'up to'} 1"
+
+    def check(value: Any) -> str | None:
+        high = _is_number(value) and (value >= 1 if below_one else value > 1)
+        low = _is_number(value) and value <= 0 and not below_one
+        return text if _no_number(value) or high or low else None
+
+    return check
+
+
 def _positive_int(value: Any) -> str | None:
     whole = isinstance(value, int) or not (_no_number(value) or isinstance(value, float))
     fits = whole and not (_is_number(value) and value < 1)
@@ -103,6 +114,7 @@ def _rules(value: Any) -> str | None:
     return next(filter(None, (_RULE(one) for one in several if one is not None)), None)
 
 
+_FAMILIES = ("LR", "Momentum", "ParamScheduler")
 # Registry -> argument, of one class where that is in front -> what is wrong with a value.
 VALUES: dict[str, dict[str, Check]] = {
     "HOOKS": {
@@ -119,9 +131,11 @@ VALUES: dict[str, dict[str, Check]] = {
         "pct_start": _number(0, 1),
         "anneal_strategy": _choice("cos", "linear"),
         "rule": _RULE,
-        "LinearLR.start_factor": _number(0, 1),
-        "LinearMomentum.start_factor": _number(0, 1),
-        "LinearParamScheduler.start_factor": _number(0, 1),
+        "gamma": _number(),
+        "power": _number(),
+        "step_size": _positive_int,
+        **{f"Linear{one}.start_factor": _factor(below_one=False) for one in _FAMILIES},
+        **{f"ReduceOnPlateau{one}.factor": _factor(below_one=True) for one in _FAMILIES},
     },
     "OPTIMIZERS": {
         "Adam.betas": _betas,

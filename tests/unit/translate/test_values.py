@@ -44,6 +44,13 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("scheduler", {**CYCLE, "anneal_strategy": "lin"}, ".anneal_strategy"),
     ("scheduler", {**PLATEAU, "rule": "less"}, None),
     ("scheduler", {**PLATEAU, "rule": "min"}, ".rule"),
+    ("scheduler", {**PLATEAU, "factor": 1.5}, ".factor"),
+    ("scheduler", {"type": "LinearLR", "start_factor": 0}, ".start_factor"),
+    ("scheduler", {"type": "StepLR", "step_size": 1, "gamma": "0.1"}, ".gamma"),
+    ("scheduler", {"type": "StepLR", "step_size": 0}, ".step_size"),
+    ("scheduler", {"type": "StepLR", "step_size": "1"}, ".step_size"),
+    ("scheduler", {"type": "PolyLR", "power": "1"}, ".power"),
+    ("scheduler", [{"type": "StepLR", "step_size": 1}], ""),
     ("optimizer", {**ADAM, "betas": [0.5, 0.999]}, None),
     ("optimizer", {**ADAM, "betas": 0.9}, ".betas"),
     ("optimizer", {**ADAM, "betas": (0.9, 1.9)}, ".betas"),
@@ -87,7 +94,10 @@ def build(kind, cfg):
         return OPTIMIZERS.build(cfg, default_args=dict(params=weights))
     if kind == "scheduler":
         optimizer = torch.optim.SGD(weights, lr=0.1)
-        return PARAM_SCHEDULERS.build(cfg, default_args=dict(optimizer=optimizer))
+        schedule = PARAM_SCHEDULERS.build(cfg, default_args=dict(optimizer=optimizer))
+        for _ in range(0 if "Plateau" in cfg.type else 3):
+            schedule.step()
+        return
     if kind == "loader":
         return Runner.build_dataloader(cfg, seed=0)
     built = Runner.build_evaluator(None, cfg)
@@ -152,6 +162,8 @@ def test_a_value_is_wrong_where_mmengine_raises(number: int, errors: list[str | 
         ("visualizer", [{"type": "Visualizer"}]),
         ("visualizer", {"vis_backends": []}),
         ("log_processor", "LogProcessor"),
+        ("log_processor", {"window_size": "10"}),
+        ("visualizer", {"type": "Visualizer", "vis_backends": ["LocalVisBackend"]}),
         ("data_preprocessor", "BaseDataPreprocessor"),
         ("custom_imports", ["a.module"]),
         ("compile", "yes"),
