@@ -191,7 +191,7 @@ class DVCLiveVisBackend(BaseVisBackend):
     """Records to files of DVCLive (extra ``dvclive``).
 
     Differs: outside a git repository no ``dvc init --force`` is run in the current folder. A
-    tensor may lie on a device.
+    tensor or array of one number is recorded: DVCLive refuses the array that MMEngine makes of it.
 
     Args:
         save_dir: The folder, unless ``init_kwargs`` has a ``dir``.
@@ -238,8 +238,8 @@ class DVCLiveVisBackend(BaseVisBackend):
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Record a number."""
-        if isinstance(value, torch.Tensor):
-            value = value.detach().cpu().numpy()
+        if isinstance(value, (torch.Tensor, np.ndarray)):
+            value = value.item()
         self._dvclive.step = step
         self._dvclive.log_metric(name, value)
 

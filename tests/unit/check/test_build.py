@@ -56,7 +56,7 @@ IN_ONE_PROCESS = {
     "net": "model = dict(type='Net', fail='net')\n",
     "meta": "model = dict(type='Net', fail='meta')\n",
     "package": "model = dict(type='Net', fail='package')\n",
-    "unsupported": "model = dict(type='Net')\ncustom_hooks = [dict(type='ProfilerHook')]\n",
+    "unsupported": "model = dict(type='Net')\ncustom_hooks = [dict(type='NPUProfilerHook')]\n",
 }
 # These import something else, so each has a process of its own.
 ALONE = {

@@ -120,8 +120,8 @@ def test_a_name_that_nothing_uses_has_its_signature_proven() -> None:
 
 
 def test_what_is_unsupported_is_proven_by_its_error_alone() -> None:
-    refused = row("HOOKS.ProfilerHook", Status.UNSUPPORTED, "a rule's reason")
-    config = {"custom_hooks": [{"type": "ProfilerHook"}]}
+    refused = row("HOOKS.NPUProfilerHook", Status.UNSUPPORTED, "a rule's reason")
+    config = {"custom_hooks": [{"type": "NPUProfilerHook"}]}
     assert prove(refused, config=config).tests[refused.name] == [proofs.REFUSALS]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mm2pl.errors import ConfigError, ConfigKeyError, UnsupportedError
+from mm2pl.errors import ConfigError, ConfigKeyError
 from mm2pl.mmengine.hooks import (
     CheckpointHook,
     DistSamplerSeedHook,
@@ -23,7 +23,6 @@ from mm2pl.mmengine.hooks import (
 )
 from mm2pl.mmengine.hooks import checkpoint_hook as checkpoint_module
 from mm2pl.mmengine.hooks import sync_buffer_hook as sync_buffer_module
-from mm2pl.mmengine.registry import HOOKS
 
 _make_runner = runpy.run_path(str(Path(__file__).with_name("scenarios.py")))["make_runner"]
 
@@ -103,15 +102,6 @@ def test_sharded_checkpoints_are_removed_as_folders(runner: Any) -> None:
     runner.epoch += 1
     hook.after_train_epoch(runner)
     assert not old.exists()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["PrepareTTAHook", "ProfilerHook", "NPUProfilerHook"],
-)
-def test_a_hook_of_a_later_release_says_so(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"{name} is not supported: comes with a later"):
-        HOOKS.build({"type": name, "momentum": 1})
 
 
 @pytest.mark.parametrize("name", ["sampler", "batch_sampler"])

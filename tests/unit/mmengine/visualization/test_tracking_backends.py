@@ -62,6 +62,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
     if isinstance(value, (np.ndarray, torch.Tensor)):
+        if value.ndim == 0:  # MMEngine hands DVCLive an array, which it refuses
+            return value.item()
         return [str(value.dtype), value.tolist()]
     if isinstance(value, torch.nn.Module):
         return repr(value)
