@@ -213,10 +213,16 @@ def follow_eval_length(trainer: pl.Trainer) -> None:
     """Do for the validation or test at hand what :func:`follow_train_length` does."""
     loop: Any = trainer._evaluation_loop
     limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
-    length = _changed_length(loop._combined_loader, loop.max_batches[0], limit)
-    if length is not None:
-        loop._max_batches = [length]
-        loop._combined_loader.limits = [length]
+    loaders = loop._combined_loader.flattened
+    if limit != 1.0 or isinstance(limit, int) or len(loaders) != len(loop.max_batches):
+        return
+    try:
+        lengths = [len(one) for one in loaders]
+    except TypeError:  # over an IterableDataset without a length
+        return
+    if lengths != list(loop.max_batches):
+        loop._max_batches = lengths
+        loop._combined_loader.limits = list(lengths)
         iter(loop._data_fetcher)
 
 

@@ -10,7 +10,14 @@ from torch import nn
 
 from mm2pl import distributed
 from mm2pl.data import build_dataloader
-from mm2pl.errors import ConfigAssertionError, ConfigRuntimeError, ConfigTypeError, ModelError
+from mm2pl.driving import overrides
+from mm2pl.errors import (
+    ConfigAssertionError,
+    ConfigError,
+    ConfigRuntimeError,
+    ConfigTypeError,
+    ModelError,
+)
 from mm2pl.limits import limit_of, shortened
 from mm2pl.metrics.torch_metric import is_torchmetric
 from mm2pl.mmengine.evaluator import BaseMetric, Evaluator
@@ -21,6 +28,7 @@ from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
 from mm2pl.mmengine.registry import EVALUATOR, LOG_PROCESSORS, LOOPS, MODELS, VISUALIZERS
 from mm2pl.mmengine.registry.errors import at_key, record
+from mm2pl.mmengine.runner._eval_sets import build_loader, named
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.log_processor import LogProcessor
 from mm2pl.mmengine.visualization import Visualizer
@@ -208,21 +216,23 @@ class RunnerBuilders:
 
     def build_val_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the validation loop with its data and evaluator."""
-        return _build_loop(
+        built = _build_loop(
             self,
             loop,
             "val",
             lambda: {"dataloader": self._val_dataloader, "evaluator": self._val_evaluator},
         )
+        return _checked(built, "val")
 
     def build_test_loop(self: Any, loop: Any) -> BaseLoop:
         """Return the test loop with its data and evaluator."""
-        return _build_loop(
+        built = _build_loop(
             self,
             loop,
             "test",
             lambda: {"dataloader": self._test_dataloader, "evaluator": self._test_evaluator},
         )
+        return _checked(built, "test")
 
 
 # Marks the visualizers that a run made from its config.
@@ -265,22 +275,42 @@ def _build_loop(
         return LOOPS.build(cfg, default_args={"runner": runner, **rest})  # type: ignore[no-any-return]
 
 
+def _checked(loop: BaseLoop, stage: str) -> BaseLoop:
+    """Refuse several sets where a loop's own ``run`` goes through one."""
+    if getattr(loop, "sets", None) and overrides(loop, "run"):
+        raise ConfigError(
+            f"{type(loop).__name__} runs by itself, through one dataloader",
+            key_path=f"{stage}_dataloader",
+            hint="leave its run() to the base class, or join the data in a ConcatDataset",
+        )
+    return loop
+
+
 def _limit(runner: Runner, stage: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Give the loop a loader that ends early, if the Trainer's arguments ask for it."""
     limit = limit_of(stage, runner.plan.runtime.trainer)
     loader = arguments["dataloader"]
     if limit is None or loader is None:
         return arguments
+    key = f"{stage}_dataloader"
+    if not isinstance(loader, (list, tuple)):
+        return {**arguments, "dataloader": _shortened(runner, stage, loader, key, limit)}
+    short: list[Any] = []
+    for index, given in enumerate(loader):
+        name, section = named(given)
+        one = _shortened(runner, stage, section, f"{key}[{index}]", limit)
+        short.append(one if name is None else {"name": name, "dataloader": one})
+    return {**arguments, "dataloader": short}
+
+
+def _shortened(
+    runner: Runner, stage: str, loader: Any, key: str, limit: tuple[str, int | float]
+) -> Any:
     if isinstance(loader, Mapping):
-        with at_key(f"{stage}_dataloader", whole=True):
-            loader = build_dataloader(
-                loader,
-                seed=runner.seed,
-                diff_rank_seed=runner.randomness.get("diff_rank_seed", False),
-            )
+        with at_key(key, whole=True):
+            loader = build_loader(runner, loader)
     name, amount = limit
     same = name == "overfit_batches"
     train = runner.plan.train
     endless = same and stage == "train" and train is not None and "max_iters" in train.loop
-    short = shortened(loader, amount, name, same=same, endless=endless)
-    return {**arguments, "dataloader": short}
+    return shortened(loader, amount, name, same=same, endless=endless)

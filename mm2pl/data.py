@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Iterator, Mapping, Sized
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -20,7 +21,7 @@ from mm2pl.mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.build_functions import refused_arguments
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.mmengine.runner.loops import batches
+from mm2pl.mmengine.runner._reading import batches
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -192,10 +193,12 @@ class LateLoader:
 
     Args:
         find_loop: Returns the loop; one that drives itself has a single "batch", its whole run.
+        place: Which of the loop's loaders, if it has several sets.
     """
 
-    def __init__(self, find_loop: Callable[[], Any]) -> None:
+    def __init__(self, find_loop: Callable[[], Any], place: int | None = None) -> None:
         self._find_loop = find_loop
+        self._place = place
         self._open: Generator[Any, None, None] | None = None
 
     def __len__(self) -> int:
@@ -205,8 +208,8 @@ class LateLoader:
         if driver_of(loop) is Driver.ITSELF:
             return 1
         # Nor would Lightning go through a validation without data, or with data on some ranks only.
-        certain = _length_is_certain(loop.dataloader)
-        return (len(loop.dataloader) if certain else 0) or _lightning.UNKNOWN
+        loader = loop.dataloader if self._place is None else loop.loader(self._place)
+        return (len(loader) if _length_is_certain(loader) else 0) or _lightning.UNKNOWN
 
     def __iter__(self) -> Iterator[Any]:
         self._open = self._batches()
@@ -214,7 +217,7 @@ class LateLoader:
 
     def _batches(self) -> Generator[Any, None, None]:
         loop = self._find_loop()
-        yield from [loop] if driver_of(loop) is Driver.ITSELF else batches(loop)
+        yield from [loop] if driver_of(loop) is Driver.ITSELF else batches(loop, self._place)
 
     def finish(self) -> None:
         """Read the end of the data as a ``for`` loop does, which also lets the workers go."""
@@ -283,7 +286,7 @@ class RunnerDataModule(pl.LightningDataModule):
     def __init__(self, runner: Runner) -> None:
         super().__init__()
         self._runner = runner
-        self._late: dict[str, LateLoader | IterationLoader] = {}
+        self._late: dict[str, list[LateLoader | IterationLoader]] = {}
 
     def train_dataloader(self) -> LateLoader | IterationLoader:
         loop = self._runner.train_loop
@@ -291,26 +294,39 @@ class RunnerDataModule(pl.LightningDataModule):
             late: LateLoader | IterationLoader = LateLoader(lambda: loop)
         else:
             late = IterationLoader(loop)
-        self._late["train"] = late
+        self._late["train"] = [late]
         return late
 
-    def val_dataloader(self) -> LateLoader:
+    def val_dataloader(self) -> LateLoader | list[LateLoader]:
         return self._eval_loader("val")
 
-    def test_dataloader(self) -> LateLoader:
+    def test_dataloader(self) -> LateLoader | list[LateLoader]:
         return self._eval_loader("test")
 
-    def _eval_loader(self, stage: str) -> LateLoader:
-        late = self._late[stage] = LateLoader(lambda: self._runner.eval_loop(stage))
-        return late
+    def _eval_loader(self, stage: str) -> LateLoader | list[LateLoader]:
+        """Return the stage's loader, or a list of them if its loop has several sets."""
+        runner = self._runner
+        loop = runner.eval_loop(stage)
+        count = len(getattr(loop, "sets", ()))
+        several = count and driver_of(loop) is not Driver.ITSELF
+        places: list[int | None] = [*range(count)] if several else [None]
+        late = [LateLoader(lambda: runner.eval_loop(stage), place) for place in places]
+        self._late[stage] = [*late]
+        return late if several else late[0]
 
-    def finish(self, stage: str, early: bool = False) -> None:
-        """Close the stage's open iterator at the end of an epoch; ``early``: there is more data."""
-        if stage in self._late:
-            late = self._late[stage]
+    def finish(self, stage: str, early: bool = False, place: int | None = None) -> None:
+        """Close the stage's open iterators at the end of an epoch.
+
+        Args:
+            stage: ``train``, ``val`` or ``test``.
+            early: There is more data.
+            place: Close only that of one of several sets.
+        """
+        loaders = self._late.get(stage, [])
+        for late in loaders if place is None else [loaders[place]]:
             late.abandon() if early else late.finish()
 
     def on_exception(self, exception: BaseException) -> None:
         """End the workers of a run that failed; the runner would keep them alive."""
-        for late in self._late.values():
+        for late in chain.from_iterable(self._late.values()):
             late.abandon()

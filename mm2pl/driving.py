@@ -24,14 +24,15 @@ def driver_of(loop: Any) -> Driver:
     loop therefore runs by itself within one step of Lightning's; a training loop that has only its
     own ``run_iter`` still gets its epochs and batches from Lightning.
     """
-    if _overrides(loop, "run") or _overrides(loop, "run_epoch"):
+    if overrides(loop, "run") or overrides(loop, "run_epoch"):
         return Driver.ITSELF
-    if not _overrides(loop, "run_iter"):
+    if not overrides(loop, "run_iter"):
         return Driver.LIGHTNING
     return Driver.STEPS if loop.stage == "train" else Driver.ITSELF
 
 
-def _overrides(loop: Any, name: str) -> bool:
+def overrides(loop: Any, name: str) -> bool:
+    """Whether a loop has code of its own for one of the methods of MMEngine's loops."""
     method = getattr(loop, name, None)
     if method is None:
         return False

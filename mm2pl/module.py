@@ -75,10 +75,10 @@ class RunnerModule(QuietModule):
         else:
             loop.run_iter(batch)
 
-    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
         return self.hooks.evaluate(batch)
 
-    def test_step(self, batch: Any, batch_idx: int) -> Any:
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
         return self.hooks.evaluate(batch)
 
     # Optimizers are made by the runner; Lightning only needs to know them.

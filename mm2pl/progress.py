@@ -108,7 +108,7 @@ class RunProgress(ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._advance("val", batch_idx + 1)
+        self._advance("val", sum(trainer.num_val_batches[:dataloader_idx]) + batch_idx + 1)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._end("val")
@@ -128,7 +128,7 @@ class RunProgress(ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._advance("test", batch_idx + 1)
+        self._advance("test", sum(trainer.num_test_batches[:dataloader_idx]) + batch_idx + 1)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close()
@@ -183,7 +183,7 @@ class RunProgress(ProgressBar):
         self._tasks[name] = _Task(task, known)
         self._draw(name, done)
 
-    def _advance(self, name: str, done: int) -> None:
+    def _advance(self, name: str, done: float) -> None:
         task = self._tasks.get(name)
         if task is None:
             return
@@ -191,7 +191,7 @@ class RunProgress(ProgressBar):
         if waited > _SECONDS_BETWEEN_DRAWINGS or done == task.total:
             self._draw(name, done)
 
-    def _draw(self, name: str, done: int) -> None:
+    def _draw(self, name: str, done: float) -> None:
         self._progress.update(self._tasks[name].number, completed=done, values=self._values(name))
         self._progress.refresh()
         self._drawn = time.monotonic()

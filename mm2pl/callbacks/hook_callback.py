@@ -229,7 +229,11 @@ class HookCallback(pl.Callback):
         return None
 
     @_lightning.no_end_of_data
-    def _batch_start(self, stage: str, batch: Any, batch_idx: int) -> None:
+    def _batch_start(self, stage: str, batch: Any, batch_idx: int, place: int) -> None:
+        if place and self._evaluates:
+            self._runner.datamodule.finish(stage, place=place - 1)
+            with torch.enable_grad():
+                self._eval_loop.enter(place)
         if self._calls_hooks:
             self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
 
@@ -268,7 +272,7 @@ class HookCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batch_start("val", batch, batch_idx)
+        self._batch_start("val", batch, batch_idx, dataloader_idx)
 
     def on_validation_batch_end(
         self,
@@ -302,7 +306,7 @@ class HookCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batch_start("test", batch, batch_idx)
+        self._batch_start("test", batch, batch_idx, dataloader_idx)
 
     def on_test_batch_end(
         self,

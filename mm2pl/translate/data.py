@@ -7,7 +7,7 @@ from typing import Any
 
 from mm2pl.plan import Status
 from mm2pl.translate.classes import read_typed
-from mm2pl.translate.report import Report, Rule, brief, raw_items, whole_number
+from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, whole_number
 from mm2pl.translate.values import check_loader
 
 _TORCH = "torch.utils.data.DataLoader's argument"
@@ -50,7 +50,7 @@ def read_dataloader(section: Any, path: str, report: Report) -> Any:
     """Read a loader's section, or a list of them, by its rules and return it."""
     if isinstance(section, (list, tuple)):
         for index, one in enumerate(section):
-            read_dataloader(one, f"{path}[{index}]", report)
+            _read_one_of_several(one, f"{path}[{index}]", report)
         return section
     report.read(section, LOADER_RULES, path)
     if isinstance(section, Mapping):
@@ -65,6 +65,22 @@ def read_dataloader(section: Any, path: str, report: Report) -> Any:
             _check_dataset(given["dataset"], f"{path}.dataset", report)
         _read_dataset(given.get("dataset"), f"{path}.dataset", report)
     return section
+
+
+def _read_one_of_several(section: Any, path: str, report: Report) -> None:
+    """Read an entry of a list of loaders, which may have a name."""
+    if isinstance(section, Mapping):
+        given = dict(raw_items(section))
+        if "name" in given:
+            what = "before the names of the metrics on these data, with a slash"
+            report.apply(
+                Rule("name", Status.AS_IS, what, one_of(str)), f"{path}.name", given["name"]
+            )
+        section = {key: value for key, value in given.items() if key != "name"}
+        if list(section) == ["dataloader"]:
+            report.note(f"{path}.dataloader", Status.AS_IS, "a loader")
+            section, path = section["dataloader"], f"{path}.dataloader"
+    read_dataloader(section, path, report)
 
 
 def _check_dataset(dataset: Any, path: str, report: Report) -> None:

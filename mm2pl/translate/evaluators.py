@@ -21,8 +21,22 @@ _TORCH_ROWS = (
 )
 
 
-def read_evaluator(section: Any, path: str, report: Report) -> None:
-    """Note what a metric, a list of metrics, or an evaluator with its ``metrics`` becomes."""
+def read_evaluator(section: Any, path: str, report: Report, sets: int | None = None) -> None:
+    """Note what a metric, a list of metrics, or an evaluator with its ``metrics`` becomes.
+
+    Args:
+        section: The section.
+        path: Its key path.
+        report: Takes the notes.
+        sets: Of how many data sets it is, if the dataloaders are a list.
+    """
+    if sets is not None and one_for_each(section):
+        report.note(path, Status.TRANSLATED, "an evaluator for each of the dataloaders")
+        if len(section) != sets:
+            report.later(f"{len(section)} evaluators for {sets} dataloaders", path)
+        for index, one in enumerate(section):
+            read_evaluator(one, f"{path}[{index}]", report)
+        return
     report.note(path, Status.TRANSLATED, "called by the Trainer's validation and test steps")
     if isinstance(section, (list, tuple)):
         _read_metrics(section, path, report)
@@ -43,6 +57,18 @@ def is_evaluator(section: Any) -> bool:
         return False
     given = dict(raw_items(section))
     return "metrics" in given and not _is_torchmetrics(given)
+
+
+def one_for_each(section: Any) -> bool:
+    """Whether a section lists evaluators, one for each data set; a list of metrics is one of all.
+
+    An evaluator is a list of metrics, a section with ``metrics``, or a built one; one that stands
+    in the list makes metrics beside it evaluators too.
+    """
+    return isinstance(section, (list, tuple)) and any(
+        isinstance(one, (list, tuple)) or is_evaluator(one) or hasattr(one, "offline_evaluate")
+        for one in section
+    )
 
 
 def _is_torchmetrics(given: Mapping[Any, Any]) -> bool:

@@ -185,7 +185,8 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
         complete = False
     read_dataloader(loader, keys[0], report)
     if evaluator is not None:
-        read_evaluator(evaluator, keys[2], report)
+        sets = len(loader) if isinstance(loader, (list, tuple)) else None
+        read_evaluator(evaluator, keys[2], report, sets)
     return EvalPlan(given, loader, evaluator) if complete else None  # type: ignore[arg-type]
 
 

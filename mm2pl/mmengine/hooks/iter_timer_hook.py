@@ -39,6 +39,8 @@ class IterTimerHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, mode: str = "train"
     ) -> None:
         """Record how long the batch took to come."""
+        if mode != "train" and batch_idx == 0:
+            self.time_sec_test_val = 0.0  # several sets each count anew
         runner.message_hub.update_scalar(f"{mode}/data_time", time.time() - self.t)
 
     def _after_iter(

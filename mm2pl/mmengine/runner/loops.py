@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +20,8 @@ from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
 from mm2pl.mmengine.registry.errors import at_key, used_at
 from mm2pl.mmengine.runner._eval_losses import _parse_losses, _update_losses
+from mm2pl.mmengine.runner._eval_sets import EvalSet, build_sets
+from mm2pl.mmengine.runner._reading import _InfiniteDataloaderIterator, batches
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.utils import calc_dynamic_intervals
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["EpochBasedTrainLoop", "IterBasedTrainLoop", "TestLoop", "ValLoop"]
 
 Intervals = Sequence[tuple[int, int]]
+_READERS = "evaluator, metric and visualizer"
 
 
 class _TrainLoop(BaseLoop):
@@ -260,73 +263,32 @@ class IterBasedTrainLoop(_TrainLoop):
             next(self.dataloader_iterator)
 
 
-class _InfiniteDataloaderIterator:
-    """Reads a loader over and over, telling its sampler the round.
-
-    Differs: MMEngine sleeps two seconds between rounds.
-    """
-
-    def __init__(self, dataloader: DataLoader[Any]) -> None:
-        self._dataloader = dataloader
-        # Started here, not at the first batch: it draws the workers' base seed from torch's RNG.
-        self._iterator = iter(dataloader)
-        self._epoch = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            return next(self._iterator)
-        except StopIteration:
-            print_log(
-                "Reach the end of the dataloader, it will be restarted and continue to iterate."
-                " It is recommended to use `mmengine.dataset.InfiniteSampler` to enable the"
-                " dataloader to iterate infinitely.",
-                logger="current",
-                level=logging.WARNING,
-            )
-            self._epoch += 1
-            set_sampler_epoch(self._dataloader, self._epoch)
-            self._iterator = iter(self._dataloader)
-            return next(self._iterator)
-
-
-def batches(loop: BaseLoop) -> Iterator[Any]:
-    """Read the loop's loader; an error says whose it is."""
-    try:
-        yield from loop.dataloader
-    except Exception as error:
-        used_at(error, f"{loop.stage}_dataloader")
-        raise
-
-
-def set_sampler_epoch(dataloader: Any, epoch: int) -> None:
-    """Tell the loader's sampler, or else its batch sampler's, which round over the data it is."""
-    for sampler in (
-        getattr(dataloader, "sampler", None),
-        getattr(getattr(dataloader, "batch_sampler", None), "sampler", None),
-    ):
-        if sampler is not None and hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(epoch)
-            return
-
-
 class _EvalLoop(BaseLoop):
     """What validation and test share: the evaluator and losses among the predictions."""
 
     def __init__(
         self,
         runner: Runner,
-        dataloader: DataLoader[Any] | dict[str, Any],
+        dataloader: DataLoader[Any] | dict[str, Any] | list[Any] | tuple[Any, ...],
         evaluator: Evaluator | dict[str, Any] | list[Any],
         fp16: bool = False,
         loss: bool = False,
     ) -> None:
+        self.sets: list[EvalSet] = []
+        self._place = 0
+        self._found: dict[str, Any] = {}
+        if isinstance(dataloader, (list, tuple)):
+            self.sets = build_sets(runner, self.stage, dataloader, evaluator)
+            dataloader, evaluator = self.sets[0].dataloader, self.sets[0].evaluator
+        assert not isinstance(dataloader, (list, tuple))
         super().__init__(runner, dataloader)
         with at_key(f"{self.stage}_evaluator", whole=True):
             self.evaluator = runner.build_evaluator(evaluator)
-        metainfo = _metainfo(self.dataloader, "evaluator, metric and visualizer")
+        for one in self.sets[1:]:
+            one.metainfo = _metainfo(one.dataloader, _READERS)
+        metainfo = _metainfo(self.dataloader, _READERS)
+        if self.sets:
+            self.sets[0].metainfo = metainfo
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
             runner.visualizer.dataset_meta = metainfo
@@ -343,8 +305,10 @@ class _EvalLoop(BaseLoop):
         runner.call_hook(f"before_{stage}_epoch")
         runner.model.eval()
         self.start()
-        for idx, data_batch in enumerate(batches(self)):
-            self.run_iter(idx, data_batch)
+        for place in range(len(self.sets) or 1):
+            self.enter(place)
+            for idx, data_batch in enumerate(batches(self)):
+                self.run_iter(idx, data_batch)
         metrics = self.finish()
         runner.call_hook(f"after_{stage}_epoch", metrics=metrics)
         runner.call_hook(f"after_{stage}")
@@ -364,8 +328,40 @@ class _EvalLoop(BaseLoop):
     def _losses(self) -> dict[str, HistoryBuffer]:
         return getattr(self, f"{self.stage}_loss")  # type: ignore[no-any-return]
 
+    def loader(self, place: int) -> Any:
+        """Return the loader of a set; of the set at hand, the one that hooks may have replaced."""
+        return self.dataloader if place == self._place else self.sets[place].dataloader
+
+    def enter(self, place: int) -> None:
+        """Go on to a set, after the metrics of those before it."""
+        while self._place < place:
+            self._found |= self._named(self._figures())
+            self._open(self._place + 1)
+            self._forget_losses()
+
+    def _open(self, place: int) -> None:
+        """Make a set the one at hand: ``dataloader`` and ``evaluator`` are its own."""
+        if place == self._place:
+            return
+        self.sets[self._place].dataloader = self.dataloader
+        self._place, one = place, self.sets[place]
+        self.dataloader, self.evaluator = one.dataloader, one.evaluator
+        self.evaluator.dataset_meta = one.metainfo
+        if one.metainfo is not None:
+            self.runner.visualizer.dataset_meta = one.metainfo
+
+    def _named(self, figures: dict[str, Any]) -> dict[str, Any]:
+        if not self.sets:
+            return figures
+        return {f"{self.sets[self._place].name}/{name}": figures[name] for name in figures}
+
     def start(self) -> None:
-        """Forget the losses of the last run."""
+        """Begin with the first set, and forget the losses and metrics of the last run."""
+        self._open(0)
+        self._found = {}
+        self._forget_losses()
+
+    def _forget_losses(self) -> None:
         self._losses.clear()
         self._loss_meter = None
         if self.loss:
@@ -404,7 +400,19 @@ class _EvalLoop(BaseLoop):
             raise
 
     def finish(self) -> dict[str, Any]:
-        """Return the metrics, and the mean losses if the predictions carried any."""
+        """Return the metrics, and the mean losses if the predictions carried any.
+
+        Of several sets all, each behind the set's name and a slash.
+        """
+        if not self.sets:
+            return self._figures()
+        self.enter(len(self.sets) - 1)
+        found = self._found | self._named(self._figures())
+        self._open(0)
+        return found
+
+    def _figures(self) -> dict[str, Any]:
+        """Return the metrics of the set at hand."""
         try:
             metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
         except Exception as error:
@@ -440,8 +448,10 @@ class ValLoop(_EvalLoop):
 
     Args:
         runner: The runner that owns the loop.
-        dataloader: A built loader, or the config of one.
-        evaluator: An evaluator, or the config of one or of its metrics.
+        dataloader: A built loader, or the config of one; a list of several is gone through in
+            turn.
+        evaluator: An evaluator, or the config of one or of its metrics; for several loaders it may
+            be a list with one for each.
         fp16: Run the model under autocast.
         loss: Report the model's losses on these data too, averaged over the samples.
     """

@@ -48,6 +48,9 @@ def results(folder: str) -> dict[str, Any]:
                 val_evaluator=[ACCURACY, SCORES, Share(), Share(collect_device="gpu", prefix="g")],
             )
             found[f"{size} {batch}"] = run.val()
+    sets = [{**loader(2, length=9), "name": "a"}, {**loader(3, length=5), "name": "b"}]
+    changes = {"val_dataloader": sets, "val_cfg": {"loss": True}, "val_evaluator": [ACCURACY]}
+    found["sets"] = runner(f"{folder}/sets", **changes).val()
     metric = MMEngineMetric(Share(), size=9)
     sized = MMEngineMetric(Share())
     part = [elements(9)[i % 9] for i in range(get_rank(), 10, 2)]

@@ -60,3 +60,16 @@ def test_a_metric_of_mmengines_collects_in_lightning_code(ranks: list[dict[str, 
         assert sized["share/count"] == 9
         assert sized["share/right"] == pytest.approx(float((GUESS == TRUTH)[:9].float().mean()))
         assert whole["share/count"] == 10
+
+
+def test_losses_and_metrics_of_several_sets(ranks: list[dict[str, Any]]) -> None:
+    """Neither counts the samples that the sampler has added."""
+    expected = {}
+    for name, size in (("a", 9), ("b", 5)):
+        right = float((GUESS == TRUTH)[:size].float().mean())
+        squares = sum(i * i for i in range(size)) / size
+        expected[f"{name}/MulticlassAccuracy"] = expected[f"{name}/acc"] = right
+        expected |= {f"{name}/loss_x": squares, f"{name}/loss_wrong": 1 - right}
+        expected[f"{name}/loss"] = squares + 1 - right
+    for rank in ranks:
+        assert rank["sets"] == pytest.approx(expected)
