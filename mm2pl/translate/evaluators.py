@@ -46,7 +46,8 @@ def read_evaluator(section: Any, path: str, report: Report, sets: int | None = N
         if type_name(given.get("type", "Evaluator")) == "Evaluator":
             _read_metrics(given["metrics"], f"{path}.metrics", report)
     elif not want_dict(section, path, report):
-        if isinstance(section, Mapping) and type_name(section.get("type")) == "Evaluator":
+        given = dict(raw_items(section)) if isinstance(section, Mapping) else {}
+        if type_name(given.get("type")) == "Evaluator":
             report.later("an Evaluator needs 'metrics'", path, "add metrics=[dict(type=...)]")
         _read_metrics(section, path, report)
 
