@@ -79,7 +79,14 @@ def validation() -> dict[str, Any]:
     }
 
 
-def train(folder: Path, *, batch: int, accumulate: int = 1, **changes: Any) -> Runner:
+def train(
+    folder: Path,
+    *,
+    batch: int,
+    accumulate: int = 1,
+    kind: type[Runner] = Runner,
+    **changes: Any,
+) -> Runner:
     cfg = {
         "model": {"type": Line},
         "work_dir": str(folder),
@@ -93,6 +100,6 @@ def train(folder: Path, *, batch: int, accumulate: int = 1, **changes: Any) -> R
         "default_hooks": {"checkpoint": None},
         "randomness": {"seed": 0},
     }
-    runner = Runner.from_cfg(cfg | changes)
+    runner = kind.from_cfg(cfg | changes)
     runner.train()
     return runner

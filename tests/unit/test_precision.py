@@ -22,6 +22,7 @@ def trained(folder: Path, wrapper: Any, trainer: Any = None) -> tuple[Any, bytes
     return runner.optim_wrapper, b"".join(weights)
 
 
+@pytest.mark.proves("trainer.precision")
 def test_bf16_mixed_trains_as_the_wrapper_for_bfloat16(tmp_path: Path) -> None:
     plain = {"optimizer": SGD}
     wrapper, by_trainer = trained(tmp_path / "a", plain, {"precision": "bf16-mixed"})

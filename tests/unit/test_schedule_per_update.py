@@ -9,11 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from mm2pl.errors import CheckpointError
+from mm2pl.cli.trainer_options import parse
+from mm2pl.errors import CheckpointError, ConfigError
+from mm2pl.flexible_runner import FlexibleRunner
 from mm2pl.mmengine.hooks import CheckpointHook
 from mm2pl.mmengine.model import BaseModel
-from mm2pl.mmengine.optim import OptimWrapper, OptimWrapperDict
+from mm2pl.mmengine.optim import AmpOptimWrapper, ExponentialLR, OptimWrapper, OptimWrapperDict
+from mm2pl.mmengine.optim.scheduler._per_update import EpochOfUpdates, step_per_update
 from mm2pl.runner import Runner
+from mm2pl.translate import translate
 from tests.unit import schedule_runs
 from tests.unit.schedule_runs import UPDATES, Watched, endless, validation
 
@@ -98,13 +102,15 @@ SCHEDULES: dict[str, Any] = {
 }
 
 
+SLOW = pytest.mark.slow
 FAST = ("to the default end", "milestones converted from epochs", "torch's")
 
 
+@pytest.mark.proves("trainer.schedule_per_update")
 @pytest.mark.parametrize(
     "schedule",
     [
-        pytest.param(one, id=name, marks=() if name in FAST else pytest.mark.slow)
+        pytest.param(one, id=name, marks=() if name in FAST else SLOW)
         for name, one in SCHEDULES.items()
     ],
 )
@@ -192,7 +198,7 @@ def saved(folder: Path, every: int, **changes: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("at", [40, 42])  # the second is inside a window
+@pytest.mark.parametrize("at", [pytest.param(40, marks=SLOW), 42])  # the second is inside a window
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(at: int, tmp_path: Path) -> None:
     saved(tmp_path, at)
     whole, UPDATES[""] = UPDATES[""], []
@@ -208,3 +214,47 @@ def test_states_that_count_something_else_are_refused(first: Any, tmp_path: Path
     other = None if first else PER_UPDATE
     with pytest.raises(CheckpointError, match=r"trainer\.schedule_per_update"):
         saved(tmp_path, 100, trainer=other, load_from=str(tmp_path / "iter_40.pth"), resume=True)
+
+
+def test_an_update_that_the_loss_scaler_skips_counts() -> None:
+    layer = nn.Linear(1, 1)
+    wrapper = AmpOptimWrapper(optimizer=torch.optim.SGD(layer.parameters(), lr=1.0))
+    before = layer.weight.detach().clone()
+    decay = ExponentialLR(wrapper, gamma=0.5, by_epoch=False)
+    wrapper.update_params(layer(torch.ones(1, 1)).sum() * float("inf"))
+    step_per_update([decay])
+    assert torch.equal(layer.weight, before)
+    assert wrapper.get_lr() == {"lr": [0.5]}
+
+
+def test_a_library_s_schedule_gets_whole_numbers_of_updates_too() -> None:
+    """It multiplies the length of an epoch in a ``build_iter_from_epoch`` of its own."""
+    epoch = EpochOfUpdates(10, 4, 35)
+    assert [int(count * epoch) for count in (1, 2, 3, 3.5)] == [2, 5, 7, 9]
+    assert [epoch * count for count in (1, 0)] == [2, 0]
+    assert (epoch > 0, int(epoch)) == (True, 3)
+
+
+@pytest.mark.slow
+def test_the_flexible_runner_counts_updates_too(tmp_path: Path) -> None:
+    linear = {"type": "LinearLR", "start_factor": 0.5, "by_epoch": False}
+    loop = {"by_epoch": True, "max_epochs": 1}
+    train(
+        tmp_path,
+        batch=8,
+        accumulate=4,
+        param_scheduler=linear,
+        train_cfg=loop,
+        kind=FlexibleRunner,
+    )
+    assert [rate for rate, _ in UPDATES[""]] == [0.5, 0.75, 1.0]
+
+
+def test_the_command_line_has_it_too() -> None:
+    assert parse(["--trainer.schedule_per_update=true"]) == PER_UPDATE
+
+
+@pytest.mark.parametrize("given", [1, "yes"])
+def test_it_is_a_switch(given: Any) -> None:
+    with pytest.raises(ConfigError, match="must be True or False"):
+        translate({"model": {}, "trainer": {"schedule_per_update": given}})

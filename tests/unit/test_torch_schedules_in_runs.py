@@ -135,8 +135,17 @@ def assert_equal(one: Any, other: Any) -> None:
         assert one == other
 
 
-@pytest.mark.parametrize("wrapper", ["OptimWrapper", "AmpOptimWrapper"])
-@pytest.mark.parametrize("schedules", RESUMED.values(), ids=RESUMED)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("wrapper", ["OptimWrapper", pytest.param("AmpOptimWrapper", marks=SLOW)])
+@pytest.mark.parametrize(
+    "schedules",
+    [
+        pytest.param(one, id=name, marks=() if name == "one cycle" else SLOW)
+        for name, one in RESUMED.items()
+    ],
+)
 def test_a_resumed_run_ends_with_the_same_bits(
     schedules: Any, wrapper: str, tmp_path: Path
 ) -> None:

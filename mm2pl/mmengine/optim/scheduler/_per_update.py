@@ -8,38 +8,45 @@ known before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import total_ordering
 from typing import Any
 
 PER_UPDATE = "per_update"
 
 
-class EpochOfUpdates(int):
+@total_ordering
+@dataclass(frozen=True)
+class EpochOfUpdates:
     """The length of an epoch, whose multiples are the updates that so many epochs have.
 
     Accumulation goes on over the borders of epochs, so an epoch need not have a whole number of
     updates: of 10 iterations by fours, two epochs have 5. Multiples are rounded down, to the update
     that sees the border; those of the whole training count its last, shorter window too.
 
-    Args:
+    It is no ``int``, since a float of epochs times one would not ask it.
+
+    Attributes:
         iterations: Iterations in an epoch.
         counts: Iterations of an update.
         total: Iterations of the training, after which the optimizer steps in any case; ``None`` if
             it does not.
     """
 
-    def __new__(cls, iterations: int, counts: int, total: int | None) -> EpochOfUpdates:
-        """Make the number, by itself the updates that one epoch has at most."""
-        made = super().__new__(cls, -(-iterations // counts))
-        made._of = (iterations, counts, total)
-        return made
+    iterations: int
+    counts: int
+    total: int | None
 
-    _of: tuple[int, int, int | None]
-
-    def __mul__(self, epochs: Any) -> int:
-        iterations, counts, total = self._of
-        return updates_in(iterations * epochs, counts, total)
+    def __mul__(self, epochs: float) -> int:
+        return updates_in(self.iterations * epochs, self.counts, self.total)
 
     __rmul__ = __mul__
+
+    def __int__(self) -> int:
+        return -(-self.iterations // self.counts)
+
+    def __lt__(self, other: float) -> bool:
+        return int(self) < other
 
 
 def updates_in(iterations: float, counts: int, total: int | None) -> int:
@@ -54,7 +61,7 @@ def updates_in(iterations: float, counts: int, total: int | None) -> int:
     return int(iterations // counts)
 
 
-def in_updates(lengths: Mapping[str, int], wrapper: Any, *, alone: bool) -> Mapping[str, int]:
+def in_updates(lengths: Mapping[str, Any], wrapper: Any, *, alone: bool) -> Mapping[str, Any]:
     """Return the lengths of a training, counted in updates.
 
     Args:
