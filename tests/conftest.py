@@ -49,6 +49,7 @@ def reference() -> Reference:
     return Reference()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let one worker of pytest-xdist run the tests that share a module's fixture (loadgroup).
 
