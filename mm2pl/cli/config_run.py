@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm2pl import install_as_mmengine, profiles, version_gates
-from mm2pl.cli import habits, remarks, trainer_options
+from mm2pl.cli import habits, launching, remarks, trainer_options
 from mm2pl.cli.config_file import positions_of, read_config
 from mm2pl.cli.output import is_first, print_last, say, table
 from mm2pl.cli.run_options import add_arguments
@@ -78,14 +78,14 @@ class ConfigRun:
         if args.print_config:
             print_last(trainer_options.effective(cfg).pretty_text.rstrip())
             return OK
-        launched = trainer_options.launch(cfg, args)
+        launched = launching.launch(cfg, args)
         if launched is not None:
             return launched
         import mm2pl.runner  # noqa: F401
 
         if cfg.get("custom_imports"):
             cfg, after = load(args)
-            trainer_options.launch(cfg, args)  # in a process that was launched: joins the others
+            launching.launch(cfg, args)  # in a process that was launched: joins the others
         _resolve_resume(args, cfg)
         cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.

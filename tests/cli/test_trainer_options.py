@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lightning.pytorch import Trainer
 
-from mm2pl.cli import trainer_options
+from mm2pl.cli import launching, trainer_options
 from mm2pl.errors import ConfigError
 from mm2pl.mmengine.config import Config
 from tests.cli.calls import Done, run, run_all, write_config
@@ -214,12 +214,10 @@ def test_an_option_of_another_key_changes_nothing(capsys):
 def launched(monkeypatch, trainer: dict[str, Any], option: str | None = None, **cfg: Any) -> Any:
     """Return what would be started, or None."""
     started: list[Any] = []
-    monkeypatch.setattr(
-        trainer_options, "_start", lambda count, line: started.append((count, line))
-    )
+    monkeypatch.setattr(launching, "_start", lambda count, line: started.append((count, line)))
     args = argparse.Namespace(command_line=["fit", "c.py"], launcher=option)
     values = Config({"model": {"type": "Any"}, "trainer": trainer, **cfg})
-    trainer_options.launch(values, args)
+    launching.launch(values, args)
     return started[0] if started else values.get("launcher")
 
 
