@@ -32,6 +32,7 @@ LIBRARIES = ("mmpretrain", "mmdet", "mmseg")
 SGD = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9}}
 ENDS = 500  # iterations at either end of a run that are shown
 BLOCK = 25
+GROUP_STEPS = 4_000_000  # groups times iterations that a run may have, about
 EPOCHS_LAST = 6000  # iterations of a run that counts in epochs, about
 
 
@@ -61,7 +62,7 @@ def report(file: str, name: str) -> dict[str, Any]:
     if cfg.get("auto_scale_lr"):
         runner.scale_lr(wrapper, {**cfg.auto_scale_lr, "enable": True})
     if cfg.get("param_scheduler") is not None:
-        _keep_different(wrapper.optimizer)
+        _keep_different(wrapper.optimizer, loop.max_iters)
         runner.param_schedulers = runner.build_param_scheduler(cfg.param_scheduler)
         told["schedule"] = _schedule(runner, loop.max_iters, len(loop.dataloader))
     return told
@@ -101,12 +102,16 @@ def _shown(group: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {**options, "params": [names[id(value)] for value in group["params"]]}
 
 
-def _keep_different(optimizer: torch.optim.Optimizer) -> None:
-    """Drop groups that start from the same values as another: a schedule does the same to both."""
+def _keep_different(optimizer: torch.optim.Optimizer, iterations: int) -> None:
+    """Drop groups that start from the same values as another: a schedule does the same to both.
+
+    Of the many groups of a very long run every few are kept, for the time that it takes.
+    """
     different: dict[str, Any] = {}
     for group in optimizer.param_groups:
         different.setdefault(_scheduled([group]), group)
-    optimizer.param_groups[:] = different.values()
+    step = 1 + len(different) * iterations // GROUP_STEPS
+    optimizer.param_groups[:] = list(different.values())[::step]
 
 
 def _schedule(runner: Any, iterations: int, epoch_length: int) -> dict[str, Any]:
