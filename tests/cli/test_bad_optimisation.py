@@ -143,6 +143,7 @@ def test_a_run_that_was_not_told_to_stop_goes_on(outcomes: dict[str, Done]) -> N
     assert outcomes["goes on"].status == 0, outcomes["goes on"].err
 
 
+@pytest.mark.proves("trainer.stop_on_nonfinite_loss")
 def test_finite_losses_end_no_run(outcomes: dict[str, Done]) -> None:
     assert outcomes["finite"].status == 0, outcomes["finite"].err
 

@@ -112,6 +112,7 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
 AMP = {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
 
 
+@pytest.mark.proves("OPTIM_WRAPPERS.ApexOptimWrapper.dtype")
 @pytest.mark.parametrize(
     ("options", "same"),
     [

@@ -30,6 +30,7 @@ _PASSED = {
     "LOOPS": {"runner", "dataloader", "evaluator"},
     "MODELS": {"model", "module"},
     "MODEL_WRAPPERS": {"module"},
+    "OPTIMIZERS": {"params"},
     "OPTIM_WRAPPER_CONSTRUCTORS": {"optim_wrapper_cfg"},
     "PARAM_SCHEDULERS": {"optimizer"},
     "STRATEGIES": {"work_dir", "experiment_name", "env_kwargs", "log_kwargs", "auto_scale_lr"},

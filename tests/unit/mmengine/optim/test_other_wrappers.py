@@ -69,7 +69,10 @@ def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 # ------------------------------------------------------------ apex
 
 
-@pytest.mark.proves("OPTIM_WRAPPERS.ApexOptimWrapper.{optimizer,accumulative_counts,clip_grad}")
+@pytest.mark.proves(
+    "OPTIM_WRAPPERS.ApexOptimWrapper",
+    "OPTIM_WRAPPERS.ApexOptimWrapper.{optimizer,accumulative_counts,clip_grad}",
+)
 def test_apex_at_its_default_level_is_autocast() -> None:
     options: dict[str, Any] = {"accumulative_counts": 2, "clip_grad": {"max_norm": 0.1}}
     apex, wrapper = trained(ApexOptimWrapper, **options)
@@ -257,7 +260,8 @@ class Engine:
 
 
 @pytest.mark.proves(
-    "OPTIM_WRAPPERS.DeepSpeedOptimWrapper.{optimizer,accumulative_counts,clip_grad}"
+    "OPTIM_WRAPPERS.DeepSpeedOptimWrapper",
+    "OPTIM_WRAPPERS.DeepSpeedOptimWrapper.{optimizer,accumulative_counts,clip_grad}",
 )
 def test_deepspeeds_wrapper_without_an_engine_is_a_plain_one_with_one_warning(
     lines: list[logging.LogRecord],
@@ -292,7 +296,7 @@ def test_deepspeeds_wrapper_hands_all_to_an_engine(lines: list[logging.LogRecord
 # ------------------------------------------------------------ the sharded optimizer
 
 
-@pytest.mark.proves("OPTIMIZERS.ZeroRedundancyOptimizer.{optimizer_type,parameters_as_bucket_view}")
+@pytest.mark.proves("OPTIMIZERS.ZeroRedundancyOptimizer.{optimizer_type,**kwargs}")
 def test_in_one_process_the_sharded_optimizer_is_the_plain_one(
     lines: list[logging.LogRecord],
 ) -> None:
@@ -314,9 +318,17 @@ def test_in_one_process_the_sharded_optimizer_is_the_plain_one(
     ]
 
 
+@pytest.mark.proves(
+    "OPTIMIZERS.ZeroRedundancyOptimizer.{process_group,parameters_as_bucket_view,overlap_with_ddp}"
+)
 def test_options_of_the_sharing_are_no_arguments_of_the_plain_optimizer() -> None:
     made = ZeroRedundancyOptimizer(
-        model().parameters(), "SGD", parameters_as_bucket_view=True, process_group=None, lr=0.3
+        model().parameters(),
+        "SGD",
+        process_group=None,
+        parameters_as_bucket_view=True,
+        overlap_with_ddp=False,
+        lr=0.3,
     )
     assert (type(made), made.defaults["lr"]) == (torch.optim.SGD, 0.3)
 
