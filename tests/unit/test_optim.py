@@ -111,3 +111,14 @@ def test_binding_takes_over_backward_and_step_until_it_is_undone():
 def test_there_is_nothing_to_unbind_before_a_wrapper_is_built():
     unbind({"optimizer": {"type": "SGD"}})
     unbind(None)
+
+
+def test_schedules_of_a_name_that_no_optimizer_has_are_told(monkeypatch):
+    monkeypatch.setattr("mm2pl.optim.print_log", lambda message, **_: told.append(message))
+    told: list[str] = []
+    both = OptimWrapperDict(a=wrapper(), b=wrapper())
+    made = make_schedulers({"a": [], "b": [], "c": [{"type": "LinearLR"}]}, both, DEFAULTS)
+    assert made == {"a": [], "b": []}
+    assert told == [
+        "param_scheduler.c has no effect: there is no optimizer of this name, only a, b"
+    ]
