@@ -357,6 +357,13 @@ def _dump_predictions(cfg: Config, path: str, kind: str, option: str) -> None:
         raise ConfigRuntimeError(
             f"{option}: the config has no test", key_path="test_evaluator", file=cfg.filename
         )
+    if isinstance(cfg.get("test_dataloader"), (list, tuple)):
+        raise ConfigRuntimeError(
+            f"{option}: one file cannot hold the predictions for several test sets",
+            key_path="test_dataloader",
+            file=cfg.filename,
+            hint="a DumpResults in the evaluator of each, as a list of evaluators",
+        )
     metric = {"type": kind, "out_file_path": path}
     if is_evaluator(evaluator) and isinstance(evaluator.get("metrics"), list):
         evaluator["metrics"] = [*evaluator["metrics"], metric]

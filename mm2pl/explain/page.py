@@ -11,11 +11,19 @@ from mm2pl.explain.lightning import objects
 from mm2pl.explain.schedules import Length, describe, optimizers_of
 from mm2pl.plan import Plan, Status
 from mm2pl.profiles import PROFILES
+from mm2pl.translate.evaluators import is_evaluator, one_for_each
 from mm2pl.translate.optim import accumulation_of
 from mm2pl.translate.report import type_name
 
 SCHEMA = 1
-_LOADER_WORDS = ("batch_size", "num_workers", "drop_last", "persistent_workers", "pin_memory")
+_LOADER_WORDS = (
+    "name",
+    "batch_size",
+    "num_workers",
+    "drop_last",
+    "persistent_workers",
+    "pin_memory",
+)
 
 
 def page(plan: Plan, command: str | None = "fit") -> dict[str, Any]:
@@ -60,11 +68,19 @@ def _starts_from(plan: Plan) -> str | None:
 
 def _data(plan: Plan) -> dict[str, Any]:
     sections = {"train": plan.train, "val": plan.val, "test": plan.test}
-    return {
-        stage: _loader(section.dataloader, getattr(section, "evaluator", None))
-        for stage, section in sections.items()
-        if section is not None
-    }
+    rows: dict[str, Any] = {}
+    for stage, section in sections.items():
+        if section is None:
+            continue
+        evaluator: Any = getattr(section, "evaluator", None)
+        if not isinstance(section.dataloader, (list, tuple)):
+            rows[stage] = _loader(section.dataloader, evaluator)
+            continue
+        own = one_for_each(evaluator)
+        for index, loader in enumerate(section.dataloader):
+            one = evaluator[index : index + 1] if own else [evaluator]
+            rows[f"{stage}[{index}]"] = _loader(loader, one[0] if one else None)
+    return rows
 
 
 def _loader(loader: Any, evaluator: Any) -> dict[str, Any]:
@@ -109,7 +125,7 @@ def _pipeline(dataset: Any) -> list[str]:
 
 def _metrics(evaluator: Any) -> list[str]:
     given = classes.raw(evaluator)
-    if isinstance(given, Mapping) and "metrics" in given:
+    if is_evaluator(given):
         given = given["metrics"]
     return [classes.call(one) for one in (given if isinstance(given, (list, tuple)) else [given])]
 
@@ -149,8 +165,9 @@ def _loop(plan: Plan) -> dict[str, Any]:
     row: dict[str, Any] = {"type": loop["type"], "unit": unit, "length": length}
     row["validates"] = _validates(plan, loop, unit, length)
     for stage, section in (("val", plan.val), ("test", plan.test)):
-        if section is not None and section.loop.get("fp16"):
-            row[f"{stage}_fp16"] = True
+        for key in ("fp16", "loss"):
+            if section is not None and section.loop.get(key):
+                row[f"{stage}_{key}"] = True
     return row
 
 

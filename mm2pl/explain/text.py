@@ -127,10 +127,12 @@ def _loop(row: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     length = "?" if row["length"] is None else row["length"]
     fp16 = [stage for stage in ("val", "test") if row.get(f"{stage}_fp16")]
+    losses = [stage for stage in ("val", "test") if row.get(f"{stage}_loss")]
     return {
         "trains": f"{length} {row['unit']}{'s' * (length != 1)} ({row['type']})",
         "validates": row["validates"],
         "half precision": f"in {' and '.join(fp16)}" if fp16 else None,
+        "losses": f"beside the metrics in {' and '.join(losses)}" if losses else None,
     }
 
 

@@ -235,6 +235,18 @@ def test_predictions_are_dumped_by_one_more_metric(
     assert cfg.test_evaluator == [*others, {"type": kind, "out_file_path": "p.pkl"}]
 
 
+def test_a_collection_of_torchmetrics_is_one_metric_of_several(apply: Apply) -> None:
+    collection = {"type": "torchmetrics.MetricCollection", "metrics": [{"type": "A"}]}
+    cfg = apply("test --dump p.pkl", test_evaluator=collection)
+    dump = {"type": "DumpResults", "out_file_path": "p.pkl"}
+    assert cfg.test_evaluator == [collection, dump]
+
+
+def test_one_file_does_not_hold_the_predictions_of_several_sets(apply: Apply) -> None:
+    with pytest.raises(ConfigError, match="one file cannot hold the predictions"):
+        apply("test --dump p.pkl", test_evaluator={"type": "A"}, test_dataloader=[{}, {}])
+
+
 def test_an_evaluator_that_is_written_out_gets_one_more_metric(apply: Apply) -> None:
     cfg = apply("test --dump p.pkl", test_evaluator={"type": "Evaluator", "metrics": [{}]})
     dump = {"type": "DumpResults", "out_file_path": "p.pkl"}

@@ -313,3 +313,20 @@ def test_the_page_is_json_and_imports_neither_torch_nor_lightning() -> None:
 def test_a_line_holds_no_path_that_is_cut() -> None:
     path = "train_dataloader." + "x" * 200
     assert columns([(path, "1"), ("a", "2")])[0] == f"{path}  1"
+
+
+def test_several_sets_are_told_one_by_one() -> None:
+    loaders = [{"name": "a", "dataset": {"type": "A"}}, {"dataset": {"type": "B"}}]
+    cfg = {"val_dataloader": loaders, "val_cfg": {"loss": True}}
+    page = _page(**cfg, val_evaluator=[[{"type": "One"}], {"metrics": [{"type": "Two"}]}])
+    rows = {stage: row for stage, row in page["data"].items() if stage.startswith("val")}
+    assert rows == {
+        "val[0]": {"dataset": "A", "name": "a", "metrics": ["One"]},
+        "val[1]": {"dataset": "B", "metrics": ["Two"]},
+    }
+    assert page["loop"]["val_loss"] is True
+
+
+def test_losses_beside_the_metrics_are_told() -> None:
+    loaders = {"val_dataloader": {"dataset": {"type": "A"}}, "val_evaluator": {"type": "One"}}
+    assert "beside the metrics in val" in _text(_page(**loaders, val_cfg={"loss": True}))
