@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from case import Case, eval_loader
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, MODELS
+from toys import ValLossModel
 
 SHORT = {"by_epoch": True, "max_epochs": 2}
 TWO = [{"type": "ToyAccuracy"}, {"type": "ScoreMetric"}]
@@ -109,6 +110,21 @@ def train_with_load_from(case: Case) -> None:
 
 def losses_among_predictions(case: Case) -> None:
     runner = case.train(model={"type": "ValLossModel"}, train_cfg=SHORT)
+    case.note(runner.test())
+
+
+@MODELS.register_module()
+class LossAndMore(ValLossModel):
+    """The last element carries something beside its losses, which makes it a prediction."""
+
+    def predict(self, logits: Any, labels: Any) -> Any:
+        *predictions, last = super().predict(logits, labels)
+        predictions[-1].loss = last.loss
+        return predictions
+
+
+def losses_in_a_prediction(case: Case) -> None:
+    runner = case.train(model={"type": "LossAndMore"}, train_cfg=SHORT)
     case.note(runner.test())
 
 
