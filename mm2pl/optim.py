@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.optim import Optimizer
 
-from mm2pl import layer_decay  # noqa: F401  registers its constructor
 from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim import (

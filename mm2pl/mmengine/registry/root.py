@@ -32,7 +32,9 @@ MODEL_WRAPPERS = Registry("model_wrapper", locations=_MODEL)
 WEIGHT_INITIALIZERS = Registry("weight initializer", locations=_MODEL)
 OPTIMIZERS = Registry("optimizer", build_optimizer_from_cfg, locations=_OPTIM)
 OPTIM_WRAPPERS = Registry("optim_wrapper", locations=_OPTIM)
-OPTIM_WRAPPER_CONSTRUCTORS = Registry("optimizer wrapper constructor", locations=_OPTIM)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor", locations=[*_OPTIM, "mm2pl.layer_decay"]
+)
 PARAM_SCHEDULERS = Registry("parameter scheduler", build_scheduler_from_cfg, locations=_OPTIM)
 METRICS = Registry("metric", locations=_EVALUATOR)
 EVALUATOR = Registry("evaluator", locations=_EVALUATOR)

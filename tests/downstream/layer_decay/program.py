@@ -19,7 +19,6 @@ if ENGINE == "mm2pl":
     import mm2pl
 
     mm2pl.install_as_mmengine()
-    import mm2pl.optim
 
 from mmengine.optim import build_optim_wrapper  # noqa: E402
 from mmengine.registry import (  # noqa: E402
