@@ -17,13 +17,14 @@ class RunnerHooks:
     """The runner's methods around hooks."""
 
     _hook_collection: HookCollection
-    _schedules_per_update: bool
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a point on all hooks that have it, by priority."""
         self._hook_collection.call(fn_name, **kwargs)
 
-    def register_hook(self, hook: Hook | dict[str, Any], priority: str | int | None = None) -> None:
+    def register_hook(
+        self: Any, hook: Hook | dict[str, Any], priority: str | int | None = None
+    ) -> None:
         """Add a hook, behind those of the same priority.
 
         Args:

@@ -43,7 +43,7 @@ def test_missing_folder_of_a_base_is_said(tmp_path: Path) -> None:
 def test_a_base_that_is_a_folder_is_said_to_be_one(tmp_path):
     (tmp_path / "bases").mkdir()
     (tmp_path / "a.py").write_text("_base_ = ['./bases']\n")
-    with pytest.raises(FileNotFoundError, match="bases\" is a folder"):
+    with pytest.raises(FileNotFoundError, match='bases" is a folder'):
         Config.fromfile(tmp_path / "a.py")
 
 
