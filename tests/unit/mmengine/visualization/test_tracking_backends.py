@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from mm2pl.errors import MissingPackageError
 from mm2pl.mmengine.registry import VISBACKENDS
@@ -56,6 +55,7 @@ class Fake:
 def plain(value: Any) -> Any:
     """Return what JSON holds for an argument."""
     import numpy as np
+    import torch
 
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
@@ -104,6 +104,7 @@ def recorded(package: str, folder: str, kinds: dict[str, list[dict[str, Any]]]) 
     import sys
 
     import numpy as np
+    import torch
 
     visualization = importlib.import_module(f"{package}.visualization")
     config_class = importlib.import_module(f"{package}.config").Config
