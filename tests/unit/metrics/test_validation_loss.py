@@ -31,6 +31,7 @@ def run(tmp_path: Path) -> Callable[..., Runner]:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 10])
+@pytest.mark.proves("LOOPS.ValLoop.loss")
 def test_losses_are_averaged_over_the_samples(run: Callable[..., Runner], batch: int) -> None:
     """Batches of several sizes: an average over batches would not give these."""
     found = run(val_dataloader=loader(batch)).val()
@@ -39,6 +40,7 @@ def test_losses_are_averaged_over_the_samples(run: Callable[..., Runner], batch:
     assert found == pytest.approx({**expected, **right})
 
 
+@pytest.mark.proves("LOOPS.TestLoop.loss")
 def test_it_is_there_in_a_test_too(run: Callable[..., Runner]) -> None:
     assert run().test()["loss"] == pytest.approx(SQUARES + WRONG)
 
