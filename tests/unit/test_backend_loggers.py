@@ -121,7 +121,7 @@ def test_what_hooks_and_lightning_code_log_arrives_once_in_the_lines_of_json(don
     assert len([line for line in lines if "own" in line]) == 2
 
 
-@pytest.mark.proves("VISBACKENDS.CSVVisBackend", "VISBACKENDS.CSVVisBackend.save_dir")
+@pytest.mark.proves("VISBACKENDS.CSVVisBackend")
 @pytest.mark.parametrize("folder", ["csv", "mine/v"])
 def test_what_hooks_and_lightning_code_log_arrives_once_in_csv(done: Any, folder: str) -> None:
     found = rows(done[1] / folder / "metrics.csv")

@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Callable[..., Runner]:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 10])
-@pytest.mark.proves("LOOPS.ValLoop.loss")
+@pytest.mark.proves("LOOPS.ValLoop.loss", "eval_cfg.loss")
 def test_losses_are_averaged_over_the_samples(run: Callable[..., Runner], batch: int) -> None:
     """Batches of several sizes: an average over batches would not give these."""
     found = run(val_dataloader=loader(batch)).val()

@@ -181,9 +181,16 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.proves(
-    *[f"VISBACKENDS.{kind}" for kind in KINDS],
-    *[f"VISBACKENDS.{kind}.save_dir" for kind in KINDS],
-    *[f"VISBACKENDS.{kind}.{name}" for kind, sets in KINDS.items() for one in sets for name in one],
+    "VISBACKENDS.{Wandb,MLflow,ClearML,Neptune,DVCLive,Aim}VisBackend",
+    "VISBACKENDS.{Wandb,MLflow,ClearML,Neptune,DVCLive,Aim}VisBackend.save_dir",
+    "VISBACKENDS.WandbVisBackend.{commit,define_metric_cfg}",
+    "VISBACKENDS.WandbVisBackend.{init_kwargs,log_code_name,watch_kwargs}",
+    "VISBACKENDS.MLflowVisBackend.{artifact_location,artifact_suffix,exp_name,params}",
+    "VISBACKENDS.MLflowVisBackend.{run_name,tags,tracked_config_keys,tracking_uri}",
+    "VISBACKENDS.ClearMLVisBackend.{artifact_suffix,init_kwargs}",
+    "VISBACKENDS.NeptuneVisBackend.init_kwargs",
+    "VISBACKENDS.DVCLiveVisBackend.{artifact_suffix,init_kwargs}",
+    "VISBACKENDS.AimVisBackend.init_kwargs",
 )
 @pytest.mark.parametrize(
     "case", [f"{name}{index}" for name, sets in KINDS.items() for index in range(len(sets))]
