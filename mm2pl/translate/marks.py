@@ -50,6 +50,6 @@ def _tell(key: str, where: str, report: Report) -> None:
     for one in told:
         if key != DELETE:  # what is said of it is right, but for what was meant
             report.notes[report.notes.index(one)] = replace(one, choices=choices)
-    if not told or key == DELETE:
+    if not told or (key == DELETE and told[0].status is Status.UNKNOWN):
         report.instead(where, Status.UNKNOWN, text)
         report.notes[-1] = replace(report.notes[-1], choices=choices)

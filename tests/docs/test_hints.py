@@ -61,6 +61,7 @@ OTHERS_OPTIONS = {"--nproc_per_node": "torchrun"}
 OTHERS_CLASSES = {
     "SGD": "torch",
     "EarlyStopping": "Lightning",
+    "LearningRateMonitor": "Lightning",
     "VisualizationHook": "mmpretrain",
     "TestTimeAug": "mmcv",
 }
