@@ -109,6 +109,7 @@ def test_what_was_being_done_is_said_below() -> None:
     assert describe(error, "c.py").splitlines()[-1] == "  In the hook Failing at before_run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -125,6 +126,7 @@ def test_a_workers_error_is_told_without_its_traceback(error: Exception, expecte
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_workers_error_is_placed_where_the_worker_raised_it() -> None:
     last = told_of_worker(ValueError("x")).splitlines()[-1]
     assert last.endswith("in __getitem__: raise self.error")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent
 FILES = sorted(map(str, FOLDER.glob("cases_*.py")))
 HARNESS = runpy.run_path(str(FOLDER / "harness.py"))

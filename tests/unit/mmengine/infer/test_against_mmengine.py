@@ -10,6 +10,8 @@ import pytest
 from tests.unit.mmengine.infer.cases import CASES
 from tests.unit.mmengine.utils.differential import differences, run, run_reference
 
+pytestmark = pytest.mark.slow
+
 FILE = str(Path(__file__).with_name("cases.py"))
 
 

@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from mm2pl.mmengine.optim import AmpOptimWrapper
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("tutorial.py")
 ROOT = Path(__file__).parents[4]
 TUTORIAL = runpy.run_path(str(SCRIPT))

@@ -13,6 +13,8 @@ import pytest
 
 from mm2pl.mmengine.logging import MessageHub, MMLogger
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("wrappers.py")
 SCENARIOS = runpy.run_path(str(SCRIPT))
 

@@ -10,6 +10,8 @@ import pytest
 from tests.unit.mmengine.runner.checkpoint_cases import CASES
 from tests.unit.mmengine.utils.differential import differences, run, run_reference
 
+pytestmark = pytest.mark.slow
+
 FILE = str(Path(__file__).with_name("checkpoint_cases.py"))
 
 
