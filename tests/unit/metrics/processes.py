@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,4 +65,6 @@ if __name__ == "__main__":
     answer = results(sys.argv[1])
     torch.distributed.barrier()
     (Path(sys.argv[1]) / f"rank{get_rank()}.json").write_text(json.dumps(answer))
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    # Destroying gloo's groups beside models that hold them aborts now and then, in torch.
+    os._exit(0)
