@@ -92,7 +92,7 @@ class VisualizerLogger(Logger):
         What Lightning code logs reaches these by themselves from here on.
         """
         found: list[Logger] = []
-        for name, backend in self._visualizer._vis_backends.items():
+        for name, backend in self._backends.items():
             is_fed = isinstance(backend, LoggerBackend)
             logger = backend.logger if is_fed else logger_of(backend)  # type: ignore[attr-defined]
             if is_fed:
@@ -102,9 +102,14 @@ class VisualizerLogger(Logger):
                 found.append(logger)
         return found
 
+    @property
+    def _backends(self) -> Mapping[str, BaseVisBackend]:
+        # What a tool passes in a visualizer's place, such as a mock, has none.
+        return getattr(self._visualizer, "_vis_backends", {})
+
     def _others(self) -> AbstractContextManager[None]:
         """Write to none of the backends that Lightning writes to itself."""
-        backends = self._visualizer._vis_backends.items()
+        backends = self._backends.items()
         fed = {name for name, one in backends if isinstance(one, LoggerBackend) and one.reached}
         return _without(self._visualizer, fed | self._reached)
 

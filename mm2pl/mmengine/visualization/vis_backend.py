@@ -291,3 +291,16 @@ def _png(image: Image) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+# Pickles name classes by module: this is where MMEngine has them.
+for _backend in (
+    BaseVisBackend,
+    AimVisBackend,
+    ClearMLVisBackend,
+    DVCLiveVisBackend,
+    MLflowVisBackend,
+    NeptuneVisBackend,
+    WandbVisBackend,
+):
+    _backend.__module__ = __name__
