@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mm2pl.mmengine.hooks import Hook
@@ -22,8 +21,6 @@ class HookCollection:
         self.hooks = hooks
         self.profiler: Any = None  # one that the user asked for
         self._runner = runner
-        self._known: list[Hook] = []
-        self._points: dict[str, list[tuple[Hook, Callable[..., None]]]] = {}
 
     def add(self, hook: Hook) -> None:
         """Insert a hook behind all whose priority is as high or higher."""
@@ -33,24 +30,17 @@ class HookCollection:
         self.hooks.insert(place, hook)
 
     def call(self, point: str, **kwargs: Any) -> None:
-        """Call ``point`` on the hooks that implement it, one after the other."""
-        self._call_from(0, point, kwargs)
+        """Call ``point`` on the hooks that have it, one after the other.
 
-    def _call_from(self, place: int, point: str, kwargs: dict[str, Any]) -> None:
-        """Call ``point`` on the hooks that stand at ``place`` or behind it."""
-        if self._known != self.hooks:
-            # Hooks were added, or a user changed the list: look everything up anew.
-            self._known = list(self.hooks)
-            self._points = {}
-        known, count = self._known, len(self.hooks)
-        methods = self._points.get(point)
-        if methods is None:
-            methods = self._points[point] = self._implementers(point)
-        if place:
-            methods = [(hook, method) for hook, method in methods if hook in known[place:]]
-        for hook, method in methods:
+        The list itself is gone through and each hook is asked anew, as in MMEngine: hooks come, go
+        and get methods of their own while a run goes on.
+        """
+        for hook in self.hooks:
+            method = getattr(hook, point, None)
+            if method is None:
+                continue
             try:
-                if self.profiler is None:
+                if self.profiler is None or not _does_something(type(hook), point):
                     method(self._runner, **kwargs)
                 else:
                     with self.profiler.profile(f"[Hook]{type(hook).__name__}.{point}"):
@@ -59,20 +49,6 @@ class HookCollection:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")
                 raise
-            if len(self.hooks) != count:
-                # It added or removed one. MMEngine goes on with what comes next in the list then.
-                self._call_from(known.index(hook) + 1, point, kwargs)
-                return
-
-    def _implementers(self, point: str) -> list[tuple[Hook, Callable[..., None]]]:
-        return [
-            (hook, getattr(hook, point))
-            for hook in self.hooks
-            if point in hook.get_triggered_stages()
-            # Points of one's own, and methods that were put on the object.
-            or (point not in Hook.stages and hasattr(hook, point))
-            or point in vars(hook)
-        ]
 
     def table(self) -> str:
         """Return the text table of points and the hooks that run there, in order."""
@@ -93,3 +69,8 @@ def _priority_name(hook: Hook) -> str:
         return Priority(hook.priority).name
     except ValueError:
         return str(hook.priority)
+
+
+def _does_something(kind: type, point: str) -> bool:
+    """Say whether hooks of a class are worth a line in a profile at a point."""
+    return not (issubclass(kind, Hook) and point in Hook.stages) or kind._overrides(point)

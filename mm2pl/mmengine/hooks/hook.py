@@ -210,10 +210,9 @@ class Hook:
         """
         return [stage for stage in Hook.stages if self._overrides(stage)]
 
-    def _overrides(self, stage: str) -> bool:
-        return any(
-            getattr(type(self), method) is not getattr(Hook, method) for method in _METHODS[stage]
-        )
+    @classmethod
+    def _overrides(cls, stage: str) -> bool:
+        return any(getattr(cls, method) is not getattr(Hook, method) for method in _METHODS[stage])
 
 
 def _is_multiple(number: int, n: int) -> bool:

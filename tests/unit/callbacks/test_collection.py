@@ -93,3 +93,40 @@ def test_the_table_lists_each_point_with_its_hooks_in_order():
         f"({'HIGH':<12}) {'Named':<35}",
         f"({'55':<12}) {'Named':<35}",
     ]
+
+
+def test_what_is_put_on_a_hook_while_a_run_goes_on_is_called():
+    called: list[str] = []
+    hook = Named("a", 50, called)
+    made = collection(hook)
+    made.call("before_run")
+    hook.before_run = lambda runner: called.append("own")  # type: ignore[method-assign]
+    hook._before_iter = (  # type: ignore[method-assign]
+        lambda runner, batch_idx, data_batch, mode: called.append(mode)
+    )
+    made.call("before_run")
+    made.call("before_val_iter", batch_idx=0)
+    assert called == ["a", "own", "val"]
+
+
+def test_what_a_hook_says_of_its_points_does_not_matter():
+    class Silent(Named):
+        def get_triggered_stages(self) -> list[str]:
+            return []
+
+    called: list[str] = []
+    collection(Silent("a", 50, called)).call("before_run")
+    assert called == ["a"]
+
+
+def test_what_has_a_point_is_called_though_it_is_no_hook():
+    class Duck:
+        def before_run(self, runner: Any) -> None:
+            called.append("duck")
+
+    called: list[str] = []
+    made = collection(Named("a", 50, called))
+    made.hooks.append(Duck())  # type: ignore[arg-type]
+    made.call("before_run")
+    made.call("after_run")
+    assert called == ["a", "duck"]
