@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from packaging.version import Version
 
+from mm2pl import durable
 from mm2pl._safe_globals import allowing
-from mm2pl.errors import CheckpointError, CheckpointNotFoundError
+from mm2pl.errors import CheckpointError, CheckpointNotFoundError, with_causes
 from mm2pl.mmengine import __version__ as mmengine_version
-from mm2pl.mmengine.fileio import get_file_backend
+from mm2pl.mmengine.fileio import LocalBackend, get_file_backend
 from mm2pl.mmengine.logging import HistoryBuffer, _pickling
 from mm2pl.mmengine.utils import apply_to
 
@@ -144,24 +145,27 @@ def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) ->
         checkpoint: What to write.
         path: Where to; folders are made.
         backend_args: Arguments of the file backend.
+
+    Raises:
+        CheckpointError: There is no space, or no permission; an older file stays as it was.
     """
     if "://" in path or backend_args is not None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer, pickle_module=_pickling)
-        get_file_backend(path, backend_args=backend_args).put(buffer.getvalue(), path)
-        return
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+        backend = get_file_backend(path, backend_args=backend_args)
+        if not isinstance(backend, LocalBackend):
+            buffer = io.BytesIO()
+            torch.save(checkpoint, buffer, pickle_module=_pickling)
+            backend.put(buffer.getvalue(), path)
+            return
     try:
-        torch.save(checkpoint, partial, pickle_module=_pickling)
-        os.replace(partial, target)
+        with durable.replacing(path) as file:
+            torch.save(checkpoint, file, pickle_module=_pickling)
     except (OSError, RuntimeError) as error:
+        # torch says that its writer failed; what the file said stands behind that.
+        why = next((one for one in with_causes(error) if isinstance(one, OSError)), error)
         raise CheckpointError(
-            f"{path} cannot be written: {error}", hint="check free space and permissions"
+            f"{path} cannot be written: {getattr(why, 'strerror', None) or why}",
+            hint="check free space, quota and permissions; older checkpoints are as they were",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def to_cpu(state: Any) -> Any:

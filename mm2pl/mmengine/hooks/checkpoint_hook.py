@@ -11,8 +11,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from mm2pl.errors import ConfigKeyError, ConfigTypeAssertionError, nearest
+from mm2pl import durable
+from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeAssertionError, nearest
 from mm2pl.mmengine.dist import is_main_process, master_only
+from mm2pl.mmengine.fileio import LocalBackend
 from mm2pl.mmengine.fileio.file_client import check_client_args, log_warning
 from mm2pl.mmengine.hooks._common import (
     BETTER,
@@ -162,6 +164,7 @@ class CheckpointHook(Hook):
         self.file_backend = storage(self.out_dir, self.file_client_args, self.backend_args)
         if self.out_dir != runner.work_dir:
             self.out_dir = experiment_dir(self.file_backend, self.out_dir, runner.work_dir)
+        self._make_ready(runner)
         runner.logger.info(f"Checkpoints will be saved to {self.out_dir}.")
         known = runner.message_hub.runtime_info
         for metric in self.key_indicators:
@@ -174,6 +177,26 @@ class CheckpointHook(Hook):
             if surplus:
                 runner.message_hub.update_info("keep_ckpt_ids", kept)
             self.keep_ckpt_ids = deque(kept)
+            if len(kept) == self.max_keep_ckpts and self.interval > 0:
+                # The run was perhaps killed between the last save and this removal.
+                self._remove_step(kept[0] - self.interval)
+
+    @master_only
+    def _make_ready(self, runner: Any) -> None:
+        """Refuse a folder that cannot be written, before the training; clear what was cut off."""
+        for folder in dict.fromkeys((str(self.out_dir), str(runner.work_dir))):
+            if folder == str(self.out_dir) and not isinstance(self.file_backend, LocalBackend):
+                continue
+            try:
+                durable.check_writable(folder)
+            except OSError as error:
+                raise ConfigError(
+                    f"checkpoints cannot be written to {folder}: {error.strerror}",
+                    key_path="default_hooks.checkpoint",
+                    hint="check its permissions, or choose another work_dir or out_dir",
+                ) from error
+            for name in durable.remove_leftovers(folder):
+                runner.logger.info(f"Removed {name} in {folder}, which a killed run left there")
 
     def after_train_epoch(self, runner: Any) -> None:
         """Save if epochs count and this one is due or the last."""
@@ -251,9 +274,11 @@ class CheckpointHook(Hook):
         self._save_checkpoint_with_step(runner, step, meta=meta)
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
-        """Make room, save, and note it as the last one in the hub and in ``last_checkpoint``."""
-        if self.max_keep_ckpts > 0:
-            self._keep(runner, step)
+        """Save, note it as the last one in the hub and in ``last_checkpoint``, and make room.
+
+        Differs: older files are removed once the new one is complete; MMEngine removes them first.
+        """
+        surplus = self._keep(runner, step) if self.max_keep_ckpts > 0 else None
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         # Before saving, so that the file itself holds them.
@@ -270,16 +295,20 @@ class CheckpointHook(Hook):
             **self.args,
         )
         if is_main_process():
-            Path(runner.work_dir, "last_checkpoint").write_text(str(self.last_ckpt))
+            durable.write_text(Path(runner.work_dir, "last_checkpoint"), str(self.last_ckpt))
+        if surplus is not None:
+            self._remove_step(surplus)
 
-    def _keep(self, runner: Any, step: int) -> None:
+    def _keep(self, runner: Any, step: int) -> int | None:
+        """Put a step on the list of those kept; return the one that is to go for it."""
         # The best checkpoint of an epoch makes the same step be saved again.
         if self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step:
-            return
-        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-            self._remove_step(self.keep_ckpt_ids.popleft())
+            return None
+        full = len(self.keep_ckpt_ids) == self.max_keep_ckpts
+        surplus = self.keep_ckpt_ids.popleft() if full else None
         self.keep_ckpt_ids.append(step)
         runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+        return surplus if surplus != step else None
 
     def _remove_step(self, step: int) -> None:
         if is_main_process():
@@ -305,10 +334,11 @@ class CheckpointHook(Hook):
         unit = "epoch" if self.by_epoch else "iter"
         step = getattr(runner, unit)
         meta = {"epoch": runner.epoch, "iter": runner.iter}
-        updated = False
+        updated, superseded = False, []
         for metric, rule in zip(self.key_indicators, self.rules, strict=True):
             if self._is_best(runner, metrics, metric, str(rule)):
                 updated = True
+                superseded.append(self._best_path(metric))
                 name = self._save_best_of(runner, metric, step, meta)
                 runner.logger.info(
                     f"The best checkpoint with {metrics[metric]:0.4f} {metric} "
@@ -318,6 +348,12 @@ class CheckpointHook(Hook):
         # would not remove this best one when it finds a better.
         if updated and self.last_ckpt is not None:
             self._save_checkpoint_with_step(runner, step, meta)
+        for path in superseded:
+            if path and self._is_superseded(path) and is_main_process() and self._remove(path):
+                runner.logger.info(f"The previous best checkpoint {path} is removed")
+
+    def _is_superseded(self, path: str) -> bool:
+        return path not in map(self._best_path, self.key_indicators)
 
     def _is_best(self, runner: Any, metrics: dict[str, Any], metric: str, rule: str) -> bool:
         """Compare with the best score in the message hub, and replace that."""
@@ -336,10 +372,11 @@ class CheckpointHook(Hook):
         return True
 
     def _save_best_of(self, runner: Any, metric: str, step: int, meta: dict[str, Any]) -> str:
-        """Replace the best checkpoint of one metric; return the new one's name."""
-        previous = self._best_path(metric)
-        if previous and is_main_process() and self._remove(previous):
-            runner.logger.info(f"The previous best checkpoint {previous} is removed")
+        """Save the best checkpoint of one metric, and return its name.
+
+        Differs: it holds the optimizer and the schedules like any other, so that a run can go on
+        from it; MMEngine leaves them out, and a run that resumes from it starts them anew.
+        """
         # A metric's prefix ends with a slash, which would be a folder.
         name = f"best_{metric}_{self.filename_tmpl.format(step)}".replace("/", "_")
         path = self.file_backend.join_path(self.out_dir, name)
@@ -349,9 +386,9 @@ class CheckpointHook(Hook):
             self.out_dir,
             filename=name,
             file_client_args=self.file_client_args,
-            save_optimizer=False,
-            save_param_scheduler=False,
-            meta=meta,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=dict(meta),
             by_epoch=False,
             backend_args=self.backend_args,
         )

@@ -1,0 +1,94 @@
+"""Files that are complete or absent, whatever ends the process or the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
+_MARK = ".incomplete"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Give a file to write, which takes the place of ``path`` once it is on the disk as a whole.
+
+    Until then an older file stays as it was, and so it does if the body fails. What a killed
+    process leaves is called ``.NAME.PID.incomplete``; :func:`remove_leftovers` takes it away.
+
+    Args:
+        path: The file to be; folders above it are made, a link to a file is followed.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}{_MARK}")
+    try:
+        with partial.open("wb") as file:
+            _lock(file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Replace a text file, by the rule of :func:`replacing`."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove what killed processes left half written in a folder; return the names."""
+    removed = []
+    for path in sorted(Path(folder).glob(f".*{_MARK}")):
+        # A file that is being written is locked; the lock ends with its process.
+        with suppress(OSError), path.open("rb") as file:
+            _lock(file)
+            path.unlink()
+            removed.append(path.name)
+    return removed
+
+
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Write and remove a small file.
+
+    Raises:
+        OSError: The folder cannot be made or written to.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    probe = Path(folder, f".probe.{os.getpid()}{_MARK}")
+    try:
+        probe.write_bytes(b"?")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock an open file; raises OSError if another one has."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return  # a file system without locks
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on the disk; file systems that cannot do so are left alone."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
