@@ -51,17 +51,24 @@ def reference() -> Reference:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let one worker of pytest-xdist run the tests that share a module's fixture (loadgroup).
+    """Let one worker of pytest-xdist run the tests that share a fixture (loadgroup).
 
     Otherwise each worker would make it for itself, mostly by a run of the reference.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        if isinstance(item, pytest.Function):
+        if isinstance(item, pytest.Function) and not item.get_closest_marker("xdist_group"):
             definitions = item._fixtureinfo.name2fixturedefs.values()
-            if any(one.scope == "module" for found in definitions for one in found):
-                item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+            homes = {home for found in definitions for one in found if (home := _shared_in(one))}
+            if homes:  # a folder's conftest.py before a file
+                item.add_marker(pytest.mark.xdist_group(min(homes, key=len)))
+
+
+def _shared_in(fixture: pytest.FixtureDef[Any]) -> str | None:
+    """Return the file or folder below this one whose tests share a fixture."""
+    below = fixture.baseid.startswith("tests/")
+    return fixture.baseid if below and fixture.scope in ("module", "session") else None
 
 
 # --------------------------------------------------------------------------- leaked state
