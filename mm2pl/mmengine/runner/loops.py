@@ -7,6 +7,7 @@ same without it: for loops of one's own, and for a validation or test within a r
 from __future__ import annotations
 
 import bisect
+import copy
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -375,6 +376,9 @@ class _EvalLoop(BaseLoop):
         Returns:
             The predictions, less a trailing element that only carries losses.
         """
+        meter = self._loss_meter
+        # Of its own: models write their predictions into the batch, and may change it for the loss.
+        batch_for_loss = copy.deepcopy(data_batch) if meter is not None else None
         try:
             with autocast(enabled=self.fp16):
                 outputs = getattr(model, f"{self.stage}_step")(data_batch)
@@ -387,8 +391,8 @@ class _EvalLoop(BaseLoop):
         except Exception as error:
             used_at(error, f"{self.stage}_evaluator")
             raise
-        if self._loss_meter is not None:
-            self._add_loss(self._loss_meter, model, data_batch)
+        if meter is not None:
+            self._add_loss(meter, model, batch_for_loss)
         return outputs
 
     def _add_loss(self, meter: LossMeter, model: Any, data_batch: Any) -> None:

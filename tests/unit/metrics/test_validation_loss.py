@@ -74,6 +74,82 @@ def test_training_is_the_same_with_and_without_it(run: Callable[..., Runner]) ->
     assert _trained(run) == _trained(run, val_cfg={})
 
 
+class Changing(Guesser):
+    """Changes itself when its loss is asked for."""
+
+    def __init__(self, change: Callable[[Any, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+        self.follower = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.register_buffer("queue", torch.zeros(1))
+        self.register_buffer("late", None)
+        self.change = change
+
+    def forward(self, guess: Any, truth: Any, x: Any, mode: str = "tensor") -> Any:
+        found = super().forward(guess, truth, x, mode=mode)
+        if mode == "loss":
+            column = torch.stack(x)[:, None]
+            self.change(self, column)
+            late = 0 if self.late is None else self.late
+            mixed = self.norm(column * self.weight).sum() + self.queue + self.follower + late
+            found["loss_x"] = found["loss_x"] + (mixed * self.weight).sum()
+        return found
+
+
+def _fill(model: Any, x: torch.Tensor) -> None:
+    model.queue.add_(x.mean())
+
+
+def _replace(model: Any, x: torch.Tensor) -> None:
+    model.queue = model.queue + x.mean().reshape(1)
+
+
+def _register(model: Any, x: torch.Tensor) -> None:
+    model.late = x.mean().reshape(1) + (0 if model.late is None else model.late)
+
+
+def _follow(model: Any, x: torch.Tensor) -> None:
+    model.follower.data = model.follower.data * 0.9 + model.weight.data * 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda model, x: model.train(), _fill, _replace, _register, _follow],
+    ids=["statistics", "queue", "queue anew", "late buffer", "momentum"],
+)
+def test_training_is_the_same_though_the_loss_changes_the_model(
+    run: Callable[..., Runner], change: Any
+) -> None:
+    def trained(**changes: Any) -> Any:
+        runner = run(model=Changing(change), **changes)
+        runner.train()
+        return {name: value.tolist() for name, value in runner.model.state_dict().items()}
+
+    assert trained() == trained(val_cfg={})
+
+
+class Scribbler(Guesser):
+    """Overwrites the batch, both when it predicts and for its loss."""
+
+    def forward(self, guess: Any, truth: Any, x: Any, mode: str = "tensor") -> Any:
+        found = super().forward(guess, truth, x, mode=mode)
+        for one in truth:
+            one.fill_(7)
+        return found
+
+
+def test_the_loss_has_a_batch_of_its_own(run: Callable[..., Runner]) -> None:
+    batches: list[Any] = []
+
+    class Look(Hook):
+        def after_val_iter(self, runner: Any, *, data_batch: Any, **_: Any) -> None:
+            batches.append([int(one) for one in data_batch["truth"]])
+
+    found = run(model=Scribbler(), custom_hooks=[Look()]).val()
+    assert found["loss_wrong"] == pytest.approx(WRONG)
+    assert batches[0] == [7] * 4
+
+
 class Watching(Guesser):
     """Notes in which mode and under what it is called."""
 
@@ -120,6 +196,17 @@ def test_a_model_without_losses_is_refused(run: Callable[..., Runner]) -> None:
         run(model=NoBase()).val()
 
 
+def test_a_model_that_has_a_loss_in_training_only(run: Callable[..., Runner]) -> None:
+    class Silent(Guesser):
+        def forward(self, *args: Any, mode: str = "tensor", **kwargs: Any) -> Any:
+            found = super().forward(*args, mode=mode, **kwargs)
+            return {"acc": found["acc"]} if mode == "loss" else found
+
+    with pytest.raises(ModelError, match="Silent.* returned no loss, only .*acc") as caught:
+        run(model=Silent()).val()
+    assert caught.value.key_path == "model"
+
+
 def test_a_loop_that_passes_the_loss_by_is_refused(run: Callable[..., Runner]) -> None:
     class Passing(ValLoop):
         def run_iter(self, idx: int, data_batch: Any) -> None:
@@ -152,6 +239,9 @@ FORMS = {
     "elements": ELEMENTS,
     "branches": {"inputs": {"a": IMAGES, "b": IMAGES}, "data_samples": {"a": [0, 1, 2]}},
     "tensor": torch.stack(IMAGES),
+    "columns and a dict of them": [torch.stack(IMAGES), {"labels": torch.ones(3)}],
+    "beside sizes": {"img_size": (4, 4), "x": torch.stack(IMAGES)},
+    "beside sizes, in lists": {"img_size": [4, 4], "inputs": IMAGES},
 }
 
 
