@@ -43,7 +43,8 @@ def check_launcher(launcher: str) -> None:
     missing = [name for name in variables if name not in os.environ]
     if missing:
         raise ConfigKeyError(
-            f"{launcher!r} did not start this process: {', '.join(missing)} is not set",
+            f"{launcher!r} did not start this process: {', '.join(missing)}"
+            f" {'are' if len(missing) > 1 else 'is'} not set",
             key_path="launcher",
             hint=f"start it by `{command}`, or set launcher='none'",
         )

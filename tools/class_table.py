@@ -32,6 +32,8 @@ _KWARGS = {"MMSeparateDistributedDataParallel": MMDistributedDataParallel}
 _TO_ANOTHER = ("ZeroRedundancyOptimizer",)
 # Takes **kwargs that nothing can use: the call that saves refuses any.
 _CLOSED = ("CheckpointHook",)
+# What stands beside MMEngine's classes, and MMEngine does not have.
+_OWN = ("CSVVisBackend",)
 # Registries of parts that lie inside a model or a data pipeline, whose classes are the library's.
 _INSIDE = ("TASK_UTILS", "TRANSFORMS", "WEIGHT_INITIALIZERS", "INFERENCERS", "RUNNER_CONSTRUCTORS")
 assert _strategy.__all__  # imported for what it registers
@@ -63,7 +65,9 @@ def describe(kind: Any) -> dict[str, Any]:
         row = {"module": package, "open": True, "arguments": {}, "reason": marker.reason}
         return row | ({"hint": marker.hint} if marker.hint else {})
     arguments, is_open = _arguments(kind)
-    module = kind.__module__.replace("mm2pl.mmengine.", "mmengine.")
+    module = kind.__module__
+    if kind.__name__ not in _OWN:
+        module = module.replace("mm2pl.mmengine.", "mmengine.")
     row = {"module": module, "arguments": {n: _default(p) for n, p in arguments.items()}}
     mark = counterpart(kind)
     if mark is not None:

@@ -217,7 +217,8 @@ def _own(place: str | None, name: str, members: Mapping[str, KnownClass]) -> Fou
 
 
 def _whose(known: KnownClass) -> str:
-    return "MMEngine's" if known.module.startswith("mmengine") else f"{known.module}'s"
+    package = known.module.partition(".")[0]
+    return {"mmengine": "MMEngine's", "mm2pl": "mm2pl's own"}.get(package, f"{known.module}'s")
 
 
 def _by_class(place: str | None) -> str:

@@ -11,18 +11,19 @@ from mm2pl.translate.classes import read_typed
 from mm2pl.translate.data import read_dataloader
 from mm2pl.translate.evaluators import read_evaluator
 from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, type_name, whole_number
-from mm2pl.translate.values import is_plain
+from mm2pl.translate.values import is_plain, milestones_and_intervals
 
 EPOCH_LOOP, ITER_LOOP = "EpochBasedTrainLoop", "IterBasedTrainLoop"
 # How long each loop trains, and what its time counts.
 LENGTHS = {EPOCH_LOOP: ("max_epochs", "epoch"), ITER_LOOP: ("max_iters", "iteration")}
 UPDATE = "update"
+_EVAL_LOOPS = {"val": "ValLoop", "test": "TestLoop"}
 _WHEN = "when the Trainer validates"
 TRAIN_RULES = (
     Rule("by_epoch", Status.TRANSLATED, "the loop's type"),
     Rule("val_begin", Status.TRANSLATED, _WHEN, whole_number(0)),
     Rule("val_interval", Status.TRANSLATED, _WHEN, whole_number(1)),
-    Rule("dynamic_intervals", Status.TRANSLATED, _WHEN),
+    Rule("dynamic_intervals", Status.TRANSLATED, _WHEN, milestones_and_intervals),
 )
 LENGTH_RULES = {
     "max_epochs": Rule("max_epochs", Status.TRANSLATED, "Trainer(max_epochs)", whole_number(0)),
@@ -33,7 +34,11 @@ LENGTH_RULES = {
 EVAL_RULES = (
     Rule("fp16", Status.AS_IS, "predictions under autocast"),
     Rule(
-        "loss", Status.AS_IS, "the model's losses on these data, beside the metrics", one_of(bool)
+        "loss",
+        Status.AS_IS,
+        "the model's losses on these data, beside the metrics",
+        one_of(bool),
+        own=True,
     ),
 )
 
@@ -129,6 +134,9 @@ def _read_train_loop(given: Any, name: str, report: Report) -> None:
         rules=(*TRAIN_RULES, *rows),
         status=Status.TRANSLATED,
     )
+    if known is not None and known.name in _EVAL_LOOPS.values():
+        hint = f"{' or '.join(map(repr, LENGTHS))} trains"
+        report.later(f"{known.name} does not train", "train_cfg.type", hint)
     if key is None or known is None:
         return
     if key not in given:
@@ -164,8 +172,8 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
     complete = _complete(cfg, keys, report)
     loader, given, evaluator = (cfg.get(key) for key in keys)
     if isinstance(given, Mapping):
-        default = "ValLoop" if stage == "val" else "TestLoop"
-        read_typed(
+        default = _EVAL_LOOPS[stage]
+        known = read_typed(
             given,
             "LOOPS",
             keys[1],
@@ -174,6 +182,8 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
             rules=EVAL_RULES,
             status=Status.TRANSLATED,
         )
+        if known is not None and known.name in LENGTHS:
+            report.later(f"{known.name} trains", f"{keys[1]}.type", f"type={default!r}, or no type")
         given = {"type": default, **dict(raw_items(given))}
     elif is_plain(given):
         report.problem(f"must be a dict, got {brief(given)}", keys[1], f"give {keys[1]}=dict()")
@@ -193,10 +203,10 @@ def plan_eval(cfg: Mapping[str, Any], stage: str, report: Report) -> EvalPlan | 
 def _complete(cfg: Mapping[str, Any], keys: tuple[str, ...], report: Report) -> bool:
     missing = [key for key in keys if cfg.get(key) is None]
     if missing and len(missing) < len(keys):
-        given = ", ".join(key for key in keys if key not in missing)
+        # Told of a key that is there: it has a file and a line.
         report.problem(
-            f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing, beside {given}",
-            missing[0],
+            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing beside it",
+            next(key for key in keys if key not in missing),
             f"{', '.join(keys)} belong together: give all of them or none",
         )
     return not missing

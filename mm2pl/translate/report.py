@@ -22,12 +22,14 @@ class Rule:
         status: What becomes of it.
         text: What it becomes, or why not.
         check: Returns what is wrong with a value, or None.
+        own: Whether it is mm2pl's own, and not one of MMEngine's or Lightning's.
     """
 
     key: str
     status: Status
     text: str
     check: Check | None = None
+    own: bool = False
 
 
 @dataclass

@@ -49,7 +49,7 @@ TOP_RULES = (
     Rule("model_wrapper_cfg", Status.AS_IS, f"DDP's wrapper; {_ALONE}", one_of(dict)),
     Rule("find_unused_parameters", Status.AS_IS, f"DDP's argument; {_ALONE}"),
     Rule("sync_bn", Status.AS_IS, "whose SyncBatchNorm; BatchNorm in a process that is alone"),
-    Rule("trainer", Status.TRANSLATED, f"arguments of Lightning's Trainer, {_SECTION}"),
+    Rule("trainer", Status.TRANSLATED, f"arguments of Lightning's Trainer, {_SECTION}", own=True),
     Rule("runner_type", Status.AS_IS, "Runner, FlexibleRunner, or a subclass of them"),
     Rule("strategy", Status.TRANSLATED, "FlexibleRunner's: Lightning's single device or DDP"),
     Rule(
@@ -102,7 +102,20 @@ def plan_runtime(
         env=cfg.get("env_cfg") or DEFAULT_ENV,
         randomness=cfg.get("randomness") or {"seed": None},
         resume=bool(cfg.get("resume")),
+        exact_resume=_exact_resume(cfg.get("resume"), report),
         trainer=trainer or {},
         trainer_changes=tuple(trainer_changes),
         **given,
     )
+
+
+def _exact_resume(resume: Any, report: Report) -> bool:
+    """Read ``resume=dict(exact=...)``."""
+    if not isinstance(resume, Mapping):
+        return True
+    for key in resume:
+        if key != "exact":
+            report.problem(
+                f"resume has no {key!r}", f"resume.{key}", choices=nearest(str(key), ["exact"])
+            )
+    return bool(resume.get("exact", True))

@@ -114,7 +114,17 @@ def read_sections(cfg: Mapping[str, Any], report: Report) -> None:
     _read_visualizer(cfg.get("visualizer"), report)
     read_typed(cfg.get("model_wrapper_cfg"), "MODEL_WRAPPERS", "model_wrapper_cfg", report)
     read_typed(cfg.get("data_preprocessor"), "MODELS", "data_preprocessor", report)
+    _check_compile(cfg, report)
     _check_values(cfg, report)
+
+
+def _check_compile(cfg: Mapping[str, Any], report: Report) -> None:
+    """Tell that the usual runner hands ``target`` to ``torch.compile``, which does not take it."""
+    section = cfg.get("compile")
+    is_usual = type_name(cfg.get("runner_type") or "Runner") == "Runner"
+    if is_usual and isinstance(section, Mapping) and "target" in section:
+        hint = "leave it out: the method is train_step; or runner_type='FlexibleRunner'"
+        report.later("FlexibleRunner alone knows it", "compile.target", hint)
 
 
 def _at(cfg: Mapping[str, Any], path: str) -> Any:

@@ -30,13 +30,11 @@ class TrainerRule(Rule):
         hint: For a refused one, what to write instead.
         neutral: Values that ask for nothing, beside None; those of another type are others.
         since: The first version of Lightning that has the argument.
-        own: Whether it is mm2pl's own, and not one of Lightning's.
     """
 
     hint: str | None = None
     neutral: tuple[Any, ...] = ()
     since: str = "2.5.0"
-    own: bool = False
 
     def asks_nothing(self, value: Any) -> bool:
         return value is None or any(
@@ -244,6 +242,15 @@ TRAINER_RULES: tuple[TrainerRule, ...] = (
         own=True,
     ),
     TrainerRule(
+        "detect_anomalous_params",
+        Status.TRANSLATED,
+        "mm2pl's own: the parameters that a loss does not depend on are logged, at each backward"
+        " pass",
+        _flag,
+        neutral=(False,),
+        own=True,
+    ),
+    TrainerRule(
         "schedule_per_update",
         Status.TRANSLATED,
         "mm2pl's own: schedules that count iterations count updates of their optimizer instead",
@@ -303,7 +310,7 @@ def _is_right(rule: TrainerRule, value: Any, report: Report) -> bool:
         report.note(where, Status.AS_IS, "asks for nothing that differs")
         return False
     if rule.status is Status.UNSUPPORTED:
-        report.unsupported(f"{where}={value!r}", where, rule.text, rule.hint)
+        report.unsupported(f"{rule.key}={value!r}", where, rule.text, rule.hint)
         return False
     wrong = rule.check(value) if rule.check else None
     if wrong:

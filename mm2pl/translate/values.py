@@ -114,6 +114,14 @@ def _rules(value: Any) -> str | None:
     return next(filter(None, (_RULE(one) for one in several if one is not None)), None)
 
 
+def milestones_and_intervals(value: Any) -> str | None:
+    """Return what is wrong with ``dynamic_intervals``."""
+    fits = not isinstance(value, (str, bytes, int, float, Mapping))
+    for pair in value if isinstance(value, (list, tuple)) else ():
+        fits &= isinstance(pair, (list, tuple)) and all(map(_is_number, [*pair, None][:2]))
+    return None if fits else "must be a list of (begin, interval)"
+
+
 _FAMILIES = ("LR", "Momentum", "ParamScheduler")
 # Registry -> argument, of one class where that is in front -> what is wrong with a value.
 VALUES: dict[str, dict[str, Check]] = {

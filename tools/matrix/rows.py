@@ -111,7 +111,8 @@ _WRAPPER = (
 
 
 def _rule_row(place: str, rule: Rule) -> Row:
-    return Row(f"{place}{rule.key}", f"`{rule.key}`", rule.status.value, rule.text)
+    status = OWN if rule.own else rule.status.value
+    return Row(f"{place}{rule.key}", f"`{rule.key}`", status, rule.text.removeprefix(f"{OWN}: "))
 
 
 def _default_hook_rows() -> Iterator[Row]:

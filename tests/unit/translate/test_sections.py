@@ -106,6 +106,12 @@ def test_what_mmengine_takes_is_no_finding(sections: dict[str, Any]) -> None:
     assert [note for note in look(**sections).plan.notes if note.status.is_finding] == []
 
 
+@pytest.mark.parametrize(("runner", "problems"), [(None, 1), ("FlexibleRunner", 0)])
+def test_the_target_of_compile_is_for_the_flexible_runner(runner: Any, problems: int) -> None:
+    found = look(compile={"target": "forward"}, runner_type=runner).problems
+    assert [one.key_path for one in found] == ["compile.target"] * problems
+
+
 def test_a_log_level_that_there_is_not_is_a_problem() -> None:
     (problem,) = look(log_level="INFOO").problems
     assert problem.key_path == "log_level"

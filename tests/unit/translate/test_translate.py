@@ -63,9 +63,14 @@ def test_the_config_is_left_as_it_was():
     ("changes", "key_path", "words"),
     [
         ({"model": ...}, "model", "no model"),
-        ({"train_cfg": ...}, "train_cfg", "train_cfg is missing"),
-        ({"val_evaluator": None}, "val_evaluator", "val_evaluator is missing"),
+        ({"train_cfg": ...}, "train_dataloader", "train_cfg is missing"),
+        ({"val_evaluator": None}, "val_dataloader", "val_evaluator is missing"),
         ({"train_cfg": {"by_epoch": True}}, "train_cfg", "needs 'max_epochs'"),
+        (
+            dict.fromkeys(["val_cfg", "val_evaluator"]),
+            "val_dataloader",
+            "val_evaluator are missing",
+        ),
         ({"train_cfg": {"max_epochs": 1.5}}, "train_cfg.max_epochs", "whole number"),
         ({"train_cfg": {"max_epochs": 1, "val_interval": 0}}, "train_cfg.val_interval", "least 1"),
         ({"param_scheduler": [{"end": 3}]}, "param_scheduler[0]", "needs a 'type'"),

@@ -17,6 +17,7 @@ STEPS, COSINE = {"type": "MultiStepLR"}, {"type": "CosineAnnealingLR", "T_max": 
 CYCLE = {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 4, "end": 4}
 PLATEAU = {"type": "ReduceOnPlateauLR", "monitor": "acc"}
 SGD, ADAM = {"type": "SGD", "lr": 0.1}, {"type": "Adam", "lr": 0.1}
+EPOCHS = {"type": "EpochBasedTrainLoop", "max_epochs": 3}
 # Section and its value -> the key that is wrong; None if nothing is.
 CASES: list[tuple[str, Any, str | None]] = [
     ("hook", {**LOGGER, "interval": 10}, None),
@@ -75,6 +76,15 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("evaluator", [None], "[0]"),
     ("evaluator", {"acc": {"type": "DumpResults", "out_file_path": "x.pkl"}}, ""),
     ("evaluator", {"type": "Evaluator"}, ""),
+    ("train_loop", {**EPOCHS, "dynamic_intervals": [(1, 2)]}, None),
+    ("train_loop", {**EPOCHS, "dynamic_intervals": []}, None),
+    ("train_loop", {**EPOCHS, "dynamic_intervals": {1: 2}}, ".dynamic_intervals"),
+    ("train_loop", {**EPOCHS, "dynamic_intervals": [1, 2]}, ".dynamic_intervals"),
+    ("train_loop", {"type": "ValLoop"}, ".type"),
+    ("val_loop", {"type": "ValLoop"}, None),
+    ("val_loop", {"type": "TestLoop"}, None),
+    ("val_loop", EPOCHS, ".type"),
+    ("val_loop", {"type": "IterBasedTrainLoop", "max_iters": 3}, ".type"),
 ]
 SOURCE = """
 import json
@@ -98,11 +108,19 @@ def build(kind, cfg):
         for _ in range(0 if "Plateau" in cfg.type else 3):
             schedule.step()
         return
+    if kind.endswith("_loop"):
+        runner = Runner.__new__(Runner)
+        runner._train_loop, runner._train_dataloader, runner._val_evaluator = None, loader, None
+        runner._val_loop = runner._val_dataloader = None
+        if kind == "val_loop":
+            runner._val_dataloader, runner._val_evaluator = loader, Evaluator([])
+        return getattr(runner, f"build_{kind}")(cfg)
     if kind == "loader":
         return Runner.build_dataloader(cfg, seed=0)
     built = Runner.build_evaluator(None, cfg)
     built.dataset_meta = None
 
+loader = torch.utils.data.DataLoader([1, 2])
 results = []
 for kind, value, _ in CASES:
     try:
@@ -118,6 +136,8 @@ _PLACES = {
     "optimizer": "optim_wrapper.optimizer",
     "loader": "train_dataloader",
     "evaluator": "val_evaluator",
+    "train_loop": "train_cfg",
+    "val_loop": "val_cfg",
 }
 
 
@@ -129,6 +149,12 @@ def config(kind: str, value: Any) -> dict[str, Any]:
         "optimizer": {"optim_wrapper": {"optimizer": value}},
         "loader": {"train_dataloader": value},
         "evaluator": {"val_evaluator": value, "val_cfg": {}, "val_dataloader": loader},
+        "train_loop": {"train_cfg": value},
+        "val_loop": {
+            "val_cfg": value,
+            "val_dataloader": loader,
+            "val_evaluator": {"type": "DumpResults", "out_file_path": "x.pkl"},
+        },
     }
     whole = {
         "model": {"type": "Net"},
