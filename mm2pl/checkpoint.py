@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import time
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -20,7 +21,12 @@ from packaging.version import Version
 
 from mm2pl import durable
 from mm2pl._safe_globals import allowing
-from mm2pl.errors import CheckpointError, CheckpointNotFoundError, with_causes
+from mm2pl.errors import (
+    BrokenCheckpointError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    with_causes,
+)
 from mm2pl.mmengine import __version__ as mmengine_version
 from mm2pl.mmengine.fileio import LocalBackend, get_file_backend
 from mm2pl.mmengine.logging import HistoryBuffer, _pickling
@@ -99,25 +105,51 @@ def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation =
     """
     name = str(source) if isinstance(source, (str, os.PathLike)) else "the checkpoint"
     if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
-        raise CheckpointNotFoundError(f"{name} does not exist", hint="check the path")
+        what = "is a folder, not a checkpoint" if Path(source).is_dir() else "does not exist"
+        raise CheckpointNotFoundError(f"{name} {what}", hint="check the path")
     try:
+        _check_sums(source)
         with allowing(_allowed_globals()):
             return torch.load(source, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        wanted = re.findall(r"GLOBAL ([\w.]+)", str(error))
-        if not wanted:
-            raise CheckpointError(
-                f"{name} is not a checkpoint, or is broken", hint="was it copied as a whole?"
-            ) from error
-        raise CheckpointError(
-            f"{name} holds objects that could run code: {', '.join(sorted(set(wanted)))}",
+    except (MemoryError, torch.cuda.OutOfMemoryError):
+        raise
+    # A damaged file makes the unpickler fail in any way.
+    except Exception as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> CheckpointError:
+    """Return what to say of a file that torch could not read."""
+    text = str(error)
+    wanted = sorted(set(re.findall(r"GLOBAL ([\w.]+)", text)))
+    if isinstance(error, pickle.UnpicklingError) and wanted:
+        return CheckpointError(
+            f"{name} holds objects that could run code: {', '.join(wanted)}",
             hint="if you trust the file, load it by torch.load(..., weights_only=False) and save"
             " what you need of it",
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, IndexError) as error:
-        # torch goes on with advice over several sentences.
-        why = str(error).split(". ")[0] or "it is empty"
-        raise CheckpointError(f"{name} cannot be read: {why}") from error
+        )
+    if "Attempting to deserialize object on" in text:
+        return CheckpointError(
+            f"{name} was saved on a device that this machine has not",
+            hint="give map_location='cpu'",
+        )
+    if isinstance(error, (pickle.UnpicklingError, LookupError, TypeError, AssertionError)):
+        return BrokenCheckpointError(
+            f"{name} is not a checkpoint, or is broken", hint="was it copied as a whole?"
+        )
+    # torch goes on with advice over several sentences.
+    return BrokenCheckpointError(f"{name} cannot be read: {text.split('. ')[0] or 'it is empty'}")
+
+
+def _check_sums(source: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Compare a file's content with the sums in it, which torch writes and does not look at."""
+    has_sums = getattr(torch.serialization, "get_crc32_options", lambda: True)()  # torch 2.6
+    if not (has_sums and isinstance(source, (str, os.PathLike)) and zipfile.is_zipfile(source)):
+        return
+    with zipfile.ZipFile(source) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise RuntimeError(f"its part {damaged} is damaged")
 
 
 def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str) -> None:

@@ -169,5 +169,9 @@ class CheckpointError(Mm2plError, RuntimeError):
     """A checkpoint cannot be read or written."""
 
 
+class BrokenCheckpointError(CheckpointError):
+    """A file is cut off or damaged, or no checkpoint at all."""
+
+
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
     """There is no checkpoint where one was looked for."""

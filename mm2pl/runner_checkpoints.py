@@ -9,6 +9,7 @@ from typing import Any
 from mm2pl import checkpoint
 from mm2pl.environment import take_up_seed
 from mm2pl.errors import CheckpointError, ConfigTypeError
+from mm2pl.latest_checkpoint import naming_a_good_one, newest_good
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.fileio import join_path
@@ -17,7 +18,6 @@ from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
-    find_latest_checkpoint,
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
 
@@ -32,7 +32,7 @@ class RunnerCheckpoints:
         if self._resume:
             source = self._load_from
             if source is None:
-                source = find_latest_checkpoint(self.work_dir)
+                source = newest_good(self.work_dir, self.logger.warning)
                 self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
             if source is not None:
                 with at_key("load_from"):
@@ -111,7 +111,8 @@ class RunnerCheckpoints:
         Returns:
             The whole checkpoint.
         """
-        loaded = _load_checkpoint(filename, map_location=map_location)
+        with naming_a_good_one(filename):
+            loaded = _load_checkpoint(filename, map_location=map_location)
         if not isinstance(loaded, Mapping):
             raise CheckpointError(f"{filename} holds a {type(loaded).__name__}, not weights")
         self.call_hook("after_load_checkpoint", checkpoint=loaded)

@@ -176,7 +176,9 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
                 f"--resume: there is no checkpoint in {cfg.work_dir}",
                 hint="name one: --resume FILE, or another --work-dir",
             )
-        cfg.load_from = newest
+        from mm2pl.latest_checkpoint import newest_good
+
+        cfg.load_from = newest_good(cfg.work_dir, lambda text: say(f"warning: {text}"))
     elif newest is None:
         say(
             f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew,"

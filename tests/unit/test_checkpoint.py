@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_a_broken_file_is_named(tmp_path, content):
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"a\.pth"):
         checkpoint.read(tmp_path / "a.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_however_a_file_is_damaged_the_error_is_one(tmp_path, zipped):
+    content = {"state_dict": {"w": torch.ones(9)}, "meta": {"epoch": 3, "name": "x" * 40}}
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    whole = (tmp_path / "a.pth").read_bytes()
+    draw = random.Random(0)
+    failed = 0
+    for _ in range(150):
+        data = bytearray(whole[: draw.choice([len(whole), draw.randrange(len(whole))])])
+        for _ in range(draw.choice([1, 5])):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        (tmp_path / "a.pth").write_bytes(data)
+        try:
+            checkpoint.read(tmp_path / "a.pth")
+        except CheckpointError:
+            failed += 1
+    assert failed > 100
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match="is a folder, not a checkpoint"):
+        checkpoint.read(tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):

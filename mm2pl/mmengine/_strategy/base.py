@@ -14,6 +14,7 @@ from mm2pl import environment
 from mm2pl.compiling import compile_method
 from mm2pl.distributed import check_launcher, without_wrapper
 from mm2pl.errors import ConfigTypeError
+from mm2pl.latest_checkpoint import newest_good
 from mm2pl.mmengine.dist import broadcast, get_dist_info, infer_launcher, is_distributed
 from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE
@@ -21,7 +22,6 @@ from mm2pl.mmengine.registry import MODELS
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint_to_model,
-    find_latest_checkpoint,
     weights_to_cpu,
 )
 from mm2pl.mmengine.runner.utils import set_random_seed
@@ -265,7 +265,7 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
         """
         source = resume if isinstance(resume, str) else load_from
         if resume and source is None:
-            source = find_latest_checkpoint(self.work_dir)
+            source = newest_good(self.work_dir, self.logger.warning)
             self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
         if source is None:
             return None

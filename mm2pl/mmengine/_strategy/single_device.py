@@ -11,6 +11,7 @@ from torch import nn
 from mm2pl import checkpoint as checkpoint_files
 from mm2pl.environment import take_up_seed
 from mm2pl.errors import ConfigError
+from mm2pl.latest_checkpoint import naming_a_good_one
 from mm2pl.mmengine._strategy.base import WRAPPER_PREFIX, BaseStrategy
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.model import revert_sync_batchnorm
@@ -100,7 +101,8 @@ class SingleDeviceStrategy(BaseStrategy):
         """
         self.logger.info(f"Load checkpoint from {filename}")
         where = get_device() if map_location == "default" else map_location
-        loaded: dict[str, Any] = dict(_load_checkpoint(filename, map_location=where))
+        with naming_a_good_one(filename):
+            loaded: dict[str, Any] = dict(_load_checkpoint(filename, map_location=where))
         if callback is not None:
             callback(loaded)
         weights = loaded.pop("state_dict")

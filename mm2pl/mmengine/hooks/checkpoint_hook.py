@@ -387,7 +387,8 @@ class CheckpointHook(Hook):
             filename=name,
             file_client_args=self.file_client_args,
             save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
+            # Without a warning, which that of the last one has given.
+            save_param_scheduler=self.save_param_scheduler and runner.param_schedulers is not None,
             meta=dict(meta),
             by_epoch=False,
             backend_args=self.backend_args,

@@ -14,7 +14,12 @@ from tracing import digest, exact, without_times
 CHECKPOINT_KEYS = ("state_dict", "ema_state_dict", "optimizer", "param_schedulers")
 
 # MMEngine's warnings about its own use of its deprecated FileClient say nothing about the run.
-NOISE = '"(FileClient|HardDiskBackend)" (will be|is the alias)'
+# The best checkpoint before goes when the new one is complete, in MMEngine ahead of that.
+NOISE = (
+    '"(FileClient|HardDiskBackend)" (will be|is the alias)|'
+    r"The previous best checkpoint \S+ is removed|"
+    "the config has older forms"  # of which MMEngine is given today's
+)
 
 _MASKS = [
     # Of the run that wrote a checkpoint which this one went on from.
@@ -99,7 +104,9 @@ def _checkpoint(path: Path, mask: Masks) -> dict[str, Any]:
     for key in ("epoch", "iter", "seed", "experiment_name", "dataset_meta", "mmengine_version"):
         value = exact(meta.get(key))
         shown[f"meta.{key}"] = mask(value) if isinstance(value, str) else value
-    for key in CHECKPOINT_KEYS:
+    # In mm2pl the best ones can be resumed; MMEngine's hold no optimizer and no schedules.
+    best = path.name.startswith("best_")
+    for key in CHECKPOINT_KEYS[:2] if best else CHECKPOINT_KEYS:
         shown[key] = exact(state[key]) if key in state else "absent"
     shown["state_dict order"] = list(state.get("state_dict", {}))
     shown["message_hub"] = _message_hub(state.get("message_hub"), mask)

@@ -1,0 +1,130 @@
+"""Which checkpoint a run goes on from, if the newest one is broken."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mm2pl import checkpoint
+from mm2pl.errors import BrokenCheckpointError, CheckpointError, CheckpointNotFoundError
+from mm2pl.mmengine.dist import broadcast_object_list, is_main_process
+from mm2pl.mmengine.runner.checkpoint import find_latest_checkpoint
+
+_UNUSABLE = (BrokenCheckpointError, CheckpointNotFoundError)
+
+
+def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
+    """Return what ``last_checkpoint`` names or, if that is broken, the newest one before it.
+
+    Differs: MMEngine fails with the broken file.
+
+    Args:
+        work_dir: Where ``last_checkpoint`` lies.
+        warn: Is told what is passed by.
+
+    Returns:
+        A path, the same on all ranks; ``None`` if nothing was saved yet.
+
+    Raises:
+        CheckpointError: There is none that can be read.
+    """
+    newest = find_latest_checkpoint(work_dir)
+    if newest is None or "://" in newest or os.path.isdir(newest):
+        return newest
+    # One rank decides for all, and hands on why it cannot.
+    decision: list[Any] = [None]
+    if is_main_process():
+        try:
+            decision = [_or_before(newest, work_dir, warn)]
+        except CheckpointError as error:
+            decision = [error]
+    broadcast_object_list(decision)
+    if isinstance(decision[0], CheckpointError):
+        raise decision[0]
+    return decision[0]  # type: ignore[no-any-return]
+
+
+def _or_before(newest: str, work_dir: str, warn: Callable[[str], None]) -> str:
+    try:
+        checkpoint.read(newest, "cpu")
+    except _UNUSABLE as error:
+        good = good_before(newest, work_dir)
+        if good is None:
+            error.hint = f"no older checkpoint lies beside it; remove {work_dir}/last_checkpoint"
+            error.hint += " to start anew"
+            raise
+        warn(f"{error.message}; the run goes on from {good}, the newest before it")
+        return good
+    return newest
+
+
+@contextmanager
+def naming_a_good_one(path: str) -> Iterator[None]:
+    """Let the error of a broken file name the newest good one in its folder."""
+    try:
+        yield
+    except BrokenCheckpointError as error:
+        good = good_before(path)
+        if good is not None:
+            error.hint = f"the newest before it that can be read is {good}"
+        raise
+
+
+def good_before(broken: str, *folders: str) -> str | None:
+    """Return the newest checkpoint before a broken one that a run can go on from.
+
+    Args:
+        broken: The file that cannot be used; others are looked for in its folder.
+        folders: Further ones to look through.
+    """
+    for path in _before(Path(broken), [Path(broken).parent, *map(Path, folders)]):
+        try:
+            loaded = checkpoint.read(path, "cpu")
+        except CheckpointError:
+            continue
+        # Published ones hold no counters, the best ones of MMEngine's no optimizer.
+        needed = {"meta", "message_hub"}
+        if _template(path) != _template(Path(broken)):
+            needed.add("optimizer")
+        if isinstance(loaded, Mapping) and needed <= set(loaded):
+            return str(path)
+    return None
+
+
+def _before(broken: Path, folders: list[Path]) -> list[Path]:
+    """Return the files that may be older checkpoints of the same run, newest first.
+
+    First those that are named alike, by number: one with a larger number is of another run, as is
+    what was written later.
+    """
+    until = broken.stat().st_mtime_ns if broken.exists() else None
+    found: dict[Path, tuple[bool, int]] = {}
+    for path in {one for folder in folders for one in folder.glob(f"[!.]*{broken.suffix}")}:
+        changed = path.stat().st_mtime_ns
+        alike = _template(path) == _template(broken)
+        later = until is not None and changed > until
+        if path == broken or not path.is_file() or later:
+            continue
+        if not alike:
+            found[path] = (False, changed)
+        elif _number(path) < _number(broken):
+            found[path] = (True, _number(path))
+    return sorted(found, key=found.__getitem__, reverse=True)
+
+
+def _template(path: Path) -> tuple[str, ...]:
+    match = _last_number(path)
+    return (path.name[: match.start(2)], path.name[match.end(2) :]) if match else (path.name,)
+
+
+def _number(path: Path) -> int:
+    match = _last_number(path)
+    return int(match.group(2)) if match else 0
+
+
+def _last_number(path: Path) -> re.Match[str] | None:
+    return re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)

@@ -1,0 +1,150 @@
+"""A broken newest checkpoint is passed by; one that was named is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mm2pl import checkpoint
+from mm2pl.errors import BrokenCheckpointError, CheckpointError, CheckpointNotFoundError
+from mm2pl.latest_checkpoint import good_before, naming_a_good_one, newest_good
+from mm2pl.mmengine.runner import find_latest_checkpoint
+from mm2pl.runner import Runner
+from tests.unit.test_runner import config
+
+
+def _save(path: Path, **changes: Any) -> Path:
+    content = {"meta": {}, "message_hub": {}, "optimizer": {}, "state_dict": {}, **changes}
+    checkpoint.write({key: value for key, value in content.items() if value is not None}, str(path))
+    return path
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _zeroed(path: Path) -> None:
+    """What a power failure may leave of a file that was never synced: its size, and zeros."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _one_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    place = data.index(torch.full((64,), 7.0).numpy().tobytes()) + 30
+    data[place] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four epochs, of which the third is the last that ``last_checkpoint`` names."""
+    for epoch in (1, 2, 3):
+        _save(tmp_path / f"epoch_{epoch}.pth", state_dict={"w": torch.full((64,), 7.0)})
+    _save(tmp_path / "epoch_30.pth")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_3.pth"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", [_cut, _zeroed, _one_bit, Path.unlink])
+def test_the_one_before_is_used_with_a_warning(folder: Path, damage: Any) -> None:
+    damage(folder / "epoch_3.pth")
+    warnings: list[str] = []
+    assert newest_good(str(folder), warnings.append) == str(folder / "epoch_2.pth")
+    (warning,) = warnings
+    assert str(folder / "epoch_3.pth") in warning
+    assert f"goes on from {folder / 'epoch_2.pth'}" in warning
+
+
+def test_several_broken_ones_are_passed_by(folder: Path) -> None:
+    _cut(folder / "epoch_3.pth")
+    _zeroed(folder / "epoch_2.pth")
+    assert newest_good(str(folder), lambda _: None) == str(folder / "epoch_1.pth")
+
+
+def test_a_whole_one_is_used_without_a_word(folder: Path) -> None:
+    assert newest_good(str(folder), pytest.fail) == find_latest_checkpoint(str(folder))
+
+
+def test_where_nothing_was_saved_there_is_nothing(tmp_path: Path) -> None:
+    assert newest_good(str(tmp_path), pytest.fail) is None
+
+
+def test_a_remote_one_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "last_checkpoint").write_text("s3://bucket/epoch_3.pth")
+    assert newest_good(str(tmp_path), pytest.fail) == "s3://bucket/epoch_3.pth"
+
+
+def test_with_no_good_one_the_broken_one_is_an_error(folder: Path) -> None:
+    for path in folder.glob("*.pth"):
+        _cut(path)
+    with pytest.raises(BrokenCheckpointError, match=r"epoch_3\.pth") as caught:
+        newest_good(str(folder), pytest.fail)
+    assert "last_checkpoint to start anew" in str(caught.value)
+
+
+def test_a_missing_one_with_none_before_is_an_error(folder: Path) -> None:
+    for path in folder.glob("*.pth"):
+        path.unlink()
+    with pytest.raises(CheckpointNotFoundError, match=r"epoch_3\.pth"):
+        newest_good(str(folder), pytest.fail)
+
+
+def test_one_with_forbidden_objects_is_no_broken_one(folder: Path) -> None:
+    torch.save({"meta": Path("x")}, folder / "epoch_3.pth")
+    with pytest.raises(CheckpointError, match="could run code"):
+        newest_good(str(folder), pytest.fail)
+
+
+def test_files_of_another_kind_come_after_those_named_alike(tmp_path: Path) -> None:
+    broken = tmp_path / "epoch_3.pth"
+    broken.write_bytes(b"?")
+    published = _save(tmp_path / "epoch_2-01234567.pth", message_hub=None)
+    weights = _save(tmp_path / "best_acc_epoch_2.pth", optimizer=None)
+    whole = _save(tmp_path / "iter_17.pth")
+    later = _save(tmp_path / "iter_99.pth")
+    times = {published: 5, weights: 4, whole: 3, later: 20, broken: 10}
+    for path, time in times.items():
+        os.utime(path, (time, time))
+    assert good_before(str(broken)) == str(whole)
+    alike = _save(tmp_path / "epoch_1.pth", optimizer=None)  # save_optimizer=False
+    os.utime(alike, (1, 1))
+    assert good_before(str(broken)) == str(alike)
+
+
+def test_the_error_of_a_named_one_names_a_good_one(folder: Path) -> None:
+    _cut(folder / "epoch_3.pth")
+    path = str(folder / "epoch_3.pth")
+    with pytest.raises(BrokenCheckpointError, match=r"Hint: the newest before it.*epoch_2"):
+        _read_named(path)
+
+
+def _read_named(path: str) -> None:
+    with naming_a_good_one(path):
+        checkpoint.read(path)
+
+
+def test_a_run_goes_on_from_the_one_before_and_ends_alike(tmp_path: Path) -> None:
+    whole = Runner.from_cfg(config(tmp_path / "whole", train_cfg={"max_epochs": 4})).train()
+    Runner.from_cfg(config(tmp_path / "cut", train_cfg={"max_epochs": 3})).train()
+    _cut(tmp_path / "cut" / "epoch_3.pth")
+    runner = Runner.from_cfg(config(tmp_path / "cut", train_cfg={"max_epochs": 4}, resume=True))
+    runner.train()
+    log = next(Path(runner.log_dir).glob("*.log")).read_text()
+    assert runner.epoch == 4
+    assert "epoch_3.pth" not in log  # the level is ERROR
+    for ours, theirs in zip(runner.model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert checkpoint.read(tmp_path / "cut" / "epoch_3.pth")["meta"]["epoch"] == 3
+
+
+def test_a_run_does_not_go_on_from_another_than_was_named(tmp_path: Path) -> None:
+    Runner.from_cfg(config(tmp_path, train_cfg={"max_epochs": 2})).train()
+    named = tmp_path / "epoch_2.pth"
+    _cut(named)
+    runner = Runner.from_cfg(config(tmp_path, resume=True, load_from=str(named)))
+    with pytest.raises(BrokenCheckpointError, match=r"epoch_1\.pth"):
+        runner.train()
