@@ -195,7 +195,9 @@ class RunnerBuilders:
             return evaluator
         if is_evaluator(evaluator):
             return EVALUATOR.build({"type": "Evaluator", **evaluator})  # type: ignore[no-any-return]
-        if isinstance(evaluator, (Mapping, list, BaseMetric)) or is_torchmetric(type(evaluator)):
+        if isinstance(evaluator, (Mapping, list, tuple, BaseMetric)) or is_torchmetric(
+            type(evaluator)
+        ):
             try:
                 return Evaluator(evaluator)
             except Exception as error:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm2pl.errors import DataError, DataKeyError, nearest
+from mm2pl.errors import ConfigTypeError, DataError, DataKeyError, nearest
 from mm2pl.mmengine.structures import BaseDataElement
 
 # The values of one argument: a list with one for each sample, or one tensor of them all.
@@ -17,6 +17,7 @@ Column: TypeAlias = "list[Any] | Tensor"
 Key: TypeAlias = "str | Mapping[str, str]"
 
 _BATCH = "data_batch"
+_NUMBERS = (bool, int, float, np.generic)
 
 
 def look_up(key: Key, data_samples: Sequence[Any], data_batch: Any) -> Column:
@@ -48,6 +49,25 @@ def look_up(key: Key, data_samples: Sequence[Any], data_batch: Any) -> Column:
     raise DataError(
         f"{key!r} leads to one {type(value).__name__}, not to one value for each sample",
         hint="paths begin at the predictions, or as 'data_batch....' at the batch",
+    )
+
+
+def checked(key: Any, name: str) -> Key:
+    """Return a key path as it is looked up; a lone number may stand for itself.
+
+    Args:
+        key: What was given.
+        name: The argument that it was given to.
+
+    Raises:
+        ConfigTypeError: It is no path, nor a dict of them.
+    """
+    if isinstance(key, Mapping) and key:
+        return {str(one): str(checked(path, f"{name}.{one}")) for one, path in key.items()}
+    if isinstance(key, str) or type(key) is int:
+        return str(key)
+    raise ConfigTypeError(
+        f"must be names joined by dots, or a dict of such paths, got {key!r}", key_path=name
     )
 
 
@@ -104,7 +124,9 @@ def device_of(value: Any) -> torch.device | None:
 
 
 def _as_tensor(value: Any) -> Any:
-    if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
+    if isinstance(value, (list, tuple)) and value and all(isinstance(x, _NUMBERS) for x in value):
+        return torch.as_tensor(value)
+    if isinstance(value, (*_NUMBERS, np.ndarray)):
         return torch.as_tensor(value)
     return value.to_dict() if isinstance(value, BaseDataElement) else value
 

@@ -63,7 +63,8 @@ class LossMeter:
             loss, values = model.parse_losses(model._run_forward(data, mode="loss"))
         if not isinstance(loss, Tensor):
             raise ModelError(
-                f"{type(model).__name__}.forward(mode='loss') returned no loss, only {list(values)}",
+                f"{type(model).__name__}.forward(mode='loss') returned no loss,"
+                f" only {list(values)}",
                 hint="in eval mode; some models have one in training only",
             )
         for name, value in values.items():

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import metadata
 from typing import Any
 
 from torch import Tensor
 
-from mm2pl.errors import ConfigTypeError, DataError
-from mm2pl.metrics._columns import Column, Key, check_lengths, device_of, look_up, moved, stacked
-from mm2pl.mmengine.dist import get_comm_device, get_dist_info
-from mm2pl.mmengine.evaluator.metric import BaseMetric, _warn
+from mm2pl.errors import ConfigError, ConfigTypeError, DataError
+from mm2pl.metrics._columns import (
+    Column,
+    Key,
+    check_lengths,
+    checked,
+    device_of,
+    look_up,
+    moved,
+    stacked,
+)
+from mm2pl.metrics._shares import kept_samples
+from mm2pl.mmengine.dist import all_gather_object, get_comm_device, get_rank, get_world_size
+from mm2pl.mmengine.evaluator.metric import BaseMetric, _to_cpu, _warn
 from mm2pl.mmengine.registry import METRICS
+from mm2pl.mmengine.registry.errors import UnknownTypeError, at_key, record, trail_of
 
 # Arguments of ours beside those of torchmetrics' class in one section.
-TORCH_METRIC_KEYS = ("pred_key", "target_key", "keys", "prefix", "name")
+_PATHS = ("pred_key", "target_key", "keys")
+TORCH_METRIC_KEYS = (*_PATHS, "prefix", "name")
 
 
 class TorchMetric(BaseMetric):
@@ -56,15 +69,28 @@ class TorchMetric(BaseMetric):
             raise ConfigTypeError(f"must be a metric of torchmetrics, got {built!r}")
         self.metric: Any = built
         self.name = name or type(built).__name__
-        self._paths = [path for path in (pred_key, target_key) if path is not None]
-        self._named_paths = dict(keys or {})
+        if not isinstance(keys, Mapping | None):
+            raise ConfigTypeError(
+                f"must be a dict of paths by argument, got {keys!r}", key_path="keys"
+            )
+        positional = {"pred_key": pred_key, "target_key": target_key}
+        self._paths: dict[int | str, Key] = {
+            **dict(
+                enumerate(
+                    checked(path, key) for key, path in positional.items() if path is not None
+                )
+            ),
+            **{name: checked(path, f"keys.{name}") for name, path in (keys or {}).items()},
+        }
+        if not self._paths:
+            raise ConfigError("there is nothing to give to update", hint="pred_key=... gives it")
         self._given = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Update the metric with the batch before, and hold this one back."""
-        paths = [*enumerate(self._paths), *self._named_paths.items()]
-        columns = {name: look_up(path, data_samples, data_batch) for name, path in paths}
-        check_lengths({repr(dict(paths)[name]): column for name, column in columns.items()})
+        paths = self._paths
+        columns = {name: look_up(path, data_samples, data_batch) for name, path in paths.items()}
+        check_lengths({repr(paths[name]): column for name, column in columns.items()})
         self._update(self.results)
         self.results = [columns]
 
@@ -72,7 +98,7 @@ class TorchMetric(BaseMetric):
         """Give the metric what was held back, at most ``limit`` samples of it."""
         for columns in batches:
             batch = {name: column[:limit] for name, column in columns.items()}
-            count = check_lengths({str(name): column for name, column in batch.items()})
+            count = _count(batch)
             if count:
                 self._given += count
                 self._give({name: stacked(column) for name, column in batch.items()}, batch)
@@ -111,21 +137,8 @@ class TorchMetric(BaseMetric):
         try:
             if not self.results:
                 _warn(f"{self.name} got no predictions.")
-            rank, world = get_dist_info()
-            if size < world:
-                raise DataError(
-                    f"{size} samples for {world} processes: torchmetrics cannot join the states of"
-                    " a process without samples",
-                    hint="evaluate on fewer processes",
-                )
-            # The sampler deals samples out in turn.
-            left = (size - rank + world - 1) // world - self._given
-            if left < 0:
-                raise DataError(
-                    f"{-left} samples too many came before the last batch, from a dataset of {size}"
-                )
-            self._update(self.results, left)
-            if world > 1:
+            self._update(self.results, self._left(size))
+            if get_world_size() > 1:
                 self.metric.to(get_comm_device())
             figures = self.compute_metrics([])
         finally:
@@ -134,6 +147,28 @@ class TorchMetric(BaseMetric):
             self.metric.reset()
         put = f"{self.prefix}/" if self.prefix else ""
         return {f"{put}{name}": value for name, value in figures.items()}
+
+    def _left(self, size: int) -> int:
+        """Return how many of the samples held back count.
+
+        All processes work it out for all: none is to wait for one that has met an error.
+        """
+        held = sum(map(_count, self.results))
+        everywhere: list[tuple[int, int]] = all_gather_object((self._given, held))
+        kept = kept_samples([given + last for given, last in everywhere], size)
+        if len(kept) > 1 and not all(kept):
+            raise DataError(
+                f"process {kept.index(0)} of {len(kept)} has no sample, and torchmetrics cannot"
+                " join the states of one without",
+                hint="evaluate on fewer processes",
+            )
+        left = [keep - given for keep, (given, _) in zip(kept, everywhere, strict=True)]
+        if min(left) < 0:
+            raise DataError(
+                f"{-min(left)} samples too many came before the last batch of process"
+                f" {left.index(min(left))}, from a dataset of {size}"
+            )
+        return left[get_rank()]
 
 
 def is_torchmetric(kind: Any) -> bool:
@@ -153,28 +188,61 @@ def torch_metric(metric: Any) -> TorchMetric | None:
     if not _names_torchmetric(metric):
         return None
     own = {key: metric[key] for key in TORCH_METRIC_KEYS if key in metric}
-    return TorchMetric({key: value for key, value in metric.items() if key not in own}, **own)
+    try:
+        return TorchMetric({key: value for key, value in metric.items() if key not in own}, **own)
+    except Exception as error:
+        record(error, metric, "")
+        trail = trail_of(error)
+        if trail is not None:
+            trail.config = metric  # the one that stands in the config
+        raise
 
 
 def _names_torchmetric(cfg: Mapping[str, Any]) -> bool:
     kind = cfg.get("type")
     if isinstance(kind, str):
+        if kind.startswith("torchmetrics."):
+            return True
         with METRICS.switch_scope_and_registry(cfg.get("_scope_")) as registry:
             kind = registry.get(kind)
     return is_torchmetric(kind)
 
 
-def _built(value: Any) -> Any:
+def _built(value: Any, path: str = "") -> Any:
     """Build the metrics in a config from the inside out: collections and wrappers hold others."""
     if isinstance(value, (list, tuple)):
-        return [_built(item) for item in value]
+        return [_built(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    inside = {key: _built(item) for key, item in value.items()}
-    return METRICS.build(inside) if _names_torchmetric(value) else inside
+    inside = {key: _built(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()}
+    if "type" not in inside:
+        return inside
+    with at_key(path):
+        misplaced = [key for key in _PATHS if path and key in inside]
+        if misplaced:
+            raise ConfigError(
+                "is not for one of the metrics within another: update is called once for all",
+                key_path=misplaced[0],
+                hint="it stands beside the outer metric's own arguments",
+            )
+        try:
+            return METRICS.build(inside)
+        except UnknownTypeError as error:
+            part = str(inside["type"]).split(".")[1:2]
+            extras = metadata("torchmetrics").get_all("Provides-Extra") or []
+            if not error.choices and part and part[0] in extras:
+                error.hint = (
+                    "some classes of torchmetrics need the packages of an extra:"
+                    f" pip install 'torchmetrics[{part[0]}]'"
+                )
+            raise
+
+
+def _count(columns: Mapping[Any, Column]) -> int:
+    return len(next(iter(columns.values())))
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.item() if value.numel() == 1 else value.cpu()
-    return value
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.item()
+    return _to_cpu(value)

@@ -8,7 +8,7 @@ from typing import Any
 from mm2pl.plan import Status
 from mm2pl.translate.classes import read_typed
 from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, whole_number
-from mm2pl.translate.values import check_loader
+from mm2pl.translate.values import check_loader, want_dict
 
 _TORCH = "torch.utils.data.DataLoader's argument"
 LOADER_RULES = (
@@ -80,7 +80,8 @@ def _read_one_of_several(section: Any, path: str, report: Report) -> None:
         if list(section) == ["dataloader"]:
             report.note(f"{path}.dataloader", Status.AS_IS, "a loader")
             section, path = section["dataloader"], f"{path}.dataloader"
-    read_dataloader(section, path, report)
+    if not want_dict(section, path, report, none=False):
+        read_dataloader(section, path, report)
 
 
 def _check_dataset(dataset: Any, path: str, report: Report) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import Any
 
-from mm2pl.errors import ConfigError, DataAssertionError
+from mm2pl.errors import ConfigError, ConfigTypeError, DataAssertionError
 from mm2pl.mmengine.dataset import pseudo_collate
 from mm2pl.mmengine.evaluator.metric import BaseMetric
 from mm2pl.mmengine.registry import EVALUATOR, METRICS
@@ -25,14 +25,9 @@ class Evaluator:
     def __init__(
         self, metrics: dict[str, Any] | BaseMetric | Sequence[dict[str, Any] | BaseMetric]
     ) -> None:
-        from mm2pl.metrics.torch_metric import torch_metric
-
         self._dataset_meta: dict[str, Any] | None = None
         several = metrics if isinstance(metrics, Sequence) else [metrics]
-        self.metrics: list[BaseMetric] = [
-            torch_metric(metric) or (METRICS.build(metric) if isinstance(metric, dict) else metric)
-            for metric in several
-        ]
+        self.metrics: list[BaseMetric] = [_built(*each) for each in enumerate(several)]
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -105,6 +100,19 @@ class Evaluator:
             self.process(chunk, batch)
             size += len(chunk)
         return self.evaluate(size)
+
+
+def _built(index: int, metric: Any) -> BaseMetric:
+    from mm2pl.metrics.torch_metric import torch_metric
+
+    built = torch_metric(metric) or (METRICS.build(metric) if isinstance(metric, dict) else metric)
+    if hasattr(built, "process"):
+        return built
+    raise ConfigTypeError(
+        f"a metric must be a dict or an object that has process(), got {metric!r}",
+        key_path=str(index),
+        hint=f"dict(type={metric!r})" if isinstance(metric, str) else None,
+    )
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

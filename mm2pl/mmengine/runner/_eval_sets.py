@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mm2pl.errors import ConfigError
+from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.evaluator import DumpResults, Evaluator
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.translate.evaluators import one_for_each
+from mm2pl.translate.values import is_plain
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
@@ -48,18 +49,16 @@ def build_sets(
         ConfigError: Two sets have one name, or evaluators and sets are not as many.
     """
     key = f"{stage}_dataloader"
-    if not dataloaders:
-        raise ConfigError("the list has no dataloader", key_path=key)
     given_names, loaders = [], []
     for index, given in enumerate(dataloaders):
         name, section = named(given)
         given_names.append(name)
         with at_key(f"{key}[{index}]", whole=True):
             loaders.append(build_loader(runner, section))
-    names = _names(given_names, loaders, key)
+    with at_key(key, whole=True):
+        names = _names(given_names, loaders)
     evaluators = _evaluators(runner, f"{stage}_evaluator", evaluator, len(loaders))
-    parts = zip(names, loaders, evaluators, strict=True)
-    return [EvalSet(name, loader, one) for name, loader, one in parts]
+    return [EvalSet(*parts) for parts in zip(names, loaders, evaluators, strict=True)]
 
 
 def named(given: Any) -> tuple[str | None, Any]:
@@ -73,13 +72,17 @@ def named(given: Any) -> tuple[str | None, Any]:
 
 def build_loader(runner: Runner, section: Any) -> Any:
     """Return the loader of a config with the run's seed; a built one as it is."""
+    if is_plain(section):
+        raise ConfigTypeError(f"must be a dict or a DataLoader, got {section!r:.80}")
     return runner.build_dataloader(
         section, seed=runner.seed, diff_rank_seed=runner.randomness.get("diff_rank_seed", False)
     )
 
 
-def _names(given: Sequence[str | None], loaders: Sequence[Any], key: str) -> list[str]:
+def _names(given: Sequence[str | None], loaders: Sequence[Any]) -> list[str]:
     """Return the given names; for those without one the dataset's own, or the place in the list."""
+    if not given:
+        raise ConfigError("the list has no dataloader")
     own = [_own_name(loader) for loader in loaders]
     differ = None not in own and len(set(own)) == len(own)
     names = [
@@ -87,9 +90,7 @@ def _names(given: Sequence[str | None], loaders: Sequence[Any], key: str) -> lis
     ]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ConfigError(
-            f"two of the dataloaders are named {twice!r}", key_path=key, hint="name=... sets it"
-        )
+        raise ConfigError(f"two of the dataloaders are named {twice!r}", hint="name=... sets it")
     return names
 
 
@@ -100,19 +101,19 @@ def _own_name(loader: Any) -> Any:
 
 def _evaluators(runner: Runner, key: str, given: Any, count: int) -> list[Evaluator]:
     if one_for_each(given):
-        if len(given) != count:
-            raise ConfigError(f"{len(given)} evaluators for {count} dataloaders", key_path=key)
         built = []
         for index, one in enumerate(given):
             with at_key(f"{key}[{index}]", whole=True):
                 built.append(runner.build_evaluator(one))
+        with at_key(key, whole=True):
+            if len(built) != count:
+                raise ConfigError(f"{len(built)} evaluators for {count} dataloaders")
         return built
     with at_key(key, whole=True):
         shared = runner.build_evaluator(given)
-    if count > 1 and any(isinstance(metric, DumpResults) for metric in shared.metrics):
-        raise ConfigError(
-            "DumpResults would write the predictions of each set over those of the one before",
-            key_path=key,
-            hint="give a list with an evaluator for each set, each a list of metrics",
-        )
+        if count > 1 and any(isinstance(metric, DumpResults) for metric in shared.metrics):
+            raise ConfigError(
+                "DumpResults would write the predictions of each set over those of the one before",
+                hint="give a list with an evaluator for each set, each a list of metrics",
+            )
     return [shared] * count

@@ -1,20 +1,24 @@
-"""Run by torchrun on two processes: prints each rank's results as a line of JSON."""
+"""Run by torchrun on some processes: prints each rank's results as a line of JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import torch
+from torch.utils.data import Sampler
 
+from mm2pl.errors import DataError
 from mm2pl.metrics import MMEngineMetric
-from mm2pl.mmengine.dist import get_rank
+from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.evaluator import BaseMetric
+from mm2pl.mmengine.registry import DATA_SAMPLERS
 from mm2pl.runner import Runner
 from tests.unit.metrics.metric_toys import ACCURACY, TM, elements, loader, settings
 
@@ -29,6 +33,30 @@ class Share(BaseMetric):
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
         return {"right": sum(results) / len(results), "count": len(results)}
+
+
+@DATA_SAMPLERS.register_module()
+class Uneven(Sampler[int]):
+    """Gives the first process two samples more than its share, in one run."""
+
+    def __init__(self, dataset: Any, seed: int | None = None) -> None:
+        cut = len(dataset) // get_world_size() + 2
+        places = range(cut) if get_rank() == 0 else range(cut, len(dataset))
+        self._places = places if get_rank() == 0 else places[get_rank() - 1 :: get_world_size() - 1]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def refused(run: Runner) -> str:
+    try:
+        run.val()
+    except DataError as error:
+        return str(error)
+    return "nothing"
 
 
 SCORES = {"type": f"{TM}MulticlassAUROC", "num_classes": 3, "pred_key": "pred_score"}
@@ -52,9 +80,16 @@ def results(folder: str) -> dict[str, Any]:
     sets = [{**loader(2, length=9), "name": "a"}, {**loader(3, length=5), "name": "b"}]
     changes = {"val_dataloader": sets, "val_cfg": {"loss": True}, "val_evaluator": [ACCURACY]}
     found["sets"] = runner(f"{folder}/sets", **changes).val()
+    uneven = {**loader(2, length=9), "sampler": {"type": "Uneven"}}
+    found["uneven"] = runner(f"{folder}/u", val_dataloader=uneven).val()
+    loss = runner(f"{folder}/l", val_dataloader=uneven, val_cfg={"loss": True})
+    found["uneven loss"] = refused(loss)
+    every = {**loader(1, length=3), "sampler": None}
+    found["every process has all"] = refused(runner(f"{folder}/e", val_dataloader=every))
     metric = MMEngineMetric(Share(), size=9)
     sized = MMEngineMetric(Share())
-    part = [elements(9)[i % 9] for i in range(get_rank(), 10, 2)]
+    world = get_world_size()
+    part = [elements(9)[i % 9] for i in range(get_rank(), 9 + -9 % world, world)]
     for one in (metric, sized):
         one.update(part)
     found["lightning"] = [metric.compute(), sized.compute()]

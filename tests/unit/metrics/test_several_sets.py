@@ -235,25 +235,34 @@ def test_a_loader_that_a_hook_replaces_counts(run: Callable[..., Runner]) -> Non
 # ------------------------------------------------------------------------------ refused
 
 
-def test_other_numbers_of_evaluators_and_sets(run: Callable[..., Runner], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="3 evaluators for 2 dataloaders"):
-        run(val_evaluator=[[ACCURACY]] * 3).val()
+DUMP = {"type": "DumpResults", "out_file_path": "out.pkl"}
+NAMED = {**loader(), "name": "a"}
 
 
-def test_two_sets_of_one_name(run: Callable[..., Runner]) -> None:
-    with pytest.raises(ConfigError, match="two of the dataloaders are named 'a'"):
-        run(val_dataloader=[{**loader(), "name": "a"}] * 2).val()
+@pytest.mark.parametrize(
+    ("given", "key", "message"),
+    [
+        ({"val_evaluator": [[ACCURACY]] * 3}, "val_evaluator", "3 evaluators for 2 dataloaders"),
+        ({"val_dataloader": [NAMED] * 2}, "val_dataloader", "two of the dataloaders are named 'a'"),
+        ({"val_dataloader": []}, "val_dataloader", "the list has no dataloader"),
+        ({"val_dataloader": [loader(), 3]}, "val_dataloader[1]", "a dict or a DataLoader, got 3"),
+        ({"val_dataloader": [[loader()]]}, "val_dataloader[0]", "a dict or a DataLoader, got"),
+        ({"val_evaluator": [[ACCURACY], None]}, "val_evaluator[1]", "got None"),
+        ({"val_evaluator": [DUMP]}, "val_evaluator", "DumpResults would write"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    run: Callable[..., Runner], given: Any, key: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        run(**given).val()
+    assert caught.value.key_path == key
 
 
-def test_an_empty_list(run: Callable[..., Runner]) -> None:
-    with pytest.raises(ConfigError, match="the list has no dataloader"):
-        run(val_dataloader=[]).val()
-
-
-def test_one_file_of_predictions_for_several_sets(run: Callable[..., Runner]) -> None:
-    dump = {"type": "DumpResults", "out_file_path": "out.pkl"}
-    with pytest.raises(ConfigError, match="DumpResults would write"):
-        run(test_evaluator=[dump]).test()
+def test_several_sets_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="only val and test take a list") as caught:
+        Runner(**settings(tmp_path, train_dataloader=SETS))
+    assert caught.value.key_path == "train_dataloader"
 
 
 def test_an_error_names_the_set(run: Callable[..., Runner]) -> None:

@@ -164,11 +164,12 @@ def batches() -> dict[str, Any]:
         (list(zip(GUESS, TRUTH, strict=True)), "*.0", "*.1", None),
         ((GUESS, TRUTH), "0", "1", None),
         (list(GUESS), "*", "data_batch.1", [GUESS, TRUTH]),
+        ((GUESS, TRUTH), 0, 1, None),
         (list(GUESS), "*", "data_batch.truth", {"truth": TRUTH.numpy()}),
     ],
-    ids=["dicts", "batch", "tuples", "two tensors", "tuple batch", "array"],
+    ids=["dicts", "batch", "tuples", "two tensors", "tuple batch", "places", "array"],
 )
-def test_where_values_may_lie(samples: Any, pred: str, target: str, batch: Any) -> None:
+def test_where_values_may_lie(samples: Any, pred: Any, target: Any, batch: Any) -> None:
     evaluator = Evaluator({**ACCURACY, "pred_key": pred, "target_key": target})
     evaluator.process(samples, batch)
     assert evaluator.evaluate(10) == {"MulticlassAccuracy": share()}
@@ -178,6 +179,11 @@ def test_a_lone_argument_and_one_by_name() -> None:
     samples = [{"loss": float(i), "weight": float(i % 2)} for i in range(10)]
     mean = TorchMetric(MeanMetric(), "loss", None, keys={"weight": "weight"})
     assert offline(mean, samples=samples) == {"MeanMetric": 5.0}
+
+
+def test_a_list_of_numbers_is_one_value() -> None:
+    samples = [{"pred_label": [0.1, 0.8, 0.1], "gt_label": label} for label in (1, 1, 0)]
+    assert offline(ACCURACY, samples=samples) == {"MulticlassAccuracy": pytest.approx(2 / 3)}
 
 
 def test_values_of_different_shapes_are_given_one_by_one() -> None:
@@ -233,6 +239,39 @@ def test_columns_of_different_lengths_are_refused() -> None:
         Evaluator(metric).process(elements(), {"truth": TRUTH[:3]})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "key", "message"),
+    [
+        ({"pred_key": 1.5}, "pred_key", "must be names joined by dots"),
+        ({"target_key": {"boxes": None}}, "target_key.boxes", "must be names joined by dots"),
+        ({"keys": ["weight"]}, "keys", "must be a dict of paths by argument"),
+        ({"pred_key": None, "target_key": None}, None, "there is nothing to give to update"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named(wrong: Any, key: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Evaluator({**ACCURACY, **wrong})
+    assert caught.value.key_path == key
+
+
+@pytest.mark.parametrize(
+    ("inner", "key", "message"),
+    [
+        ({"type": f"{TM}MulticlassAcuracy"}, "metrics.a.type", "Did you mean"),
+        ({**ACCURACY, "pred_key": "x"}, "metrics.a.pred_key", "update is called once for all"),
+    ],
+)
+def test_a_wrong_member_of_a_collection_is_named(inner: Any, key: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Evaluator({"type": "torchmetrics.MetricCollection", "metrics": {"a": inner}})
+    assert caught.value.key_path == key
+
+
+def test_a_class_that_torchmetrics_hides_brings_the_extra() -> None:
+    with pytest.raises(ConfigError, match=r"pip install 'torchmetrics\[detection\]'"):
+        Evaluator({"type": "torchmetrics.detection.Zzzz"})
+
+
 def test_a_metric_without_torchmetrics_is_refused() -> None:
     with pytest.raises(TypeError, match="must be a metric of torchmetrics, got 3"):
         TorchMetric(3)
@@ -281,6 +320,24 @@ def test_a_table_is_logged_as_what_it_is(run: Any) -> None:
 )
 def test_a_metric_object_is_an_evaluator(run: Any, evaluator: Any) -> None:
     assert run(val_evaluator=evaluator).val() == {"MulticlassAccuracy": share()}
+
+
+def test_one_of_two_of_a_kind_that_is_wrong_is_located(run: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(val_evaluator=[ACCURACY, {**ACCURACY, "keys": 3}]).val()
+    assert caught.value.key_path == "val_evaluator.1.keys"
+
+
+def test_a_tuple_of_metrics_is_a_list(run: Any) -> None:
+    assert run(val_evaluator=(ACCURACY,)).val() == {"MulticlassAccuracy": share()}
+
+
+def test_a_name_is_no_metric(run: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"a metric must be a dict .*\nHint: dict\(type='Acc'\)"
+    ) as e:
+        run(val_evaluator=[ACCURACY, "Acc"]).val()
+    assert e.value.key_path == "val_evaluator.1"
 
 
 def test_a_collection_is_no_evaluator_with_metrics(run: Any) -> None:

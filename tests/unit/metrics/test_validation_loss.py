@@ -202,7 +202,7 @@ def test_a_model_that_has_a_loss_in_training_only(run: Callable[..., Runner]) ->
             found = super().forward(*args, mode=mode, **kwargs)
             return {"acc": found["acc"]} if mode == "loss" else found
 
-    with pytest.raises(ModelError, match="Silent.* returned no loss, only .*acc") as caught:
+    with pytest.raises(ModelError, match=r"Silent.* returned no loss, only .*acc") as caught:
         run(model=Silent()).val()
     assert caught.value.key_path == "model"
 
