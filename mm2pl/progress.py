@@ -201,13 +201,14 @@ class RunProgress(ProgressBar):
             self._progress.remove_task(self._tasks.pop(name).number)
 
     def _values(self, name: str) -> str:
-        """Return the loss and learning rate that the log would write next."""
+        """Return the newest loss and learning rate; one on a device is not waited for."""
         scalars = self._runner.message_hub.log_scalars
         wanted = {"loss": "train/loss", "lr": "train/lr"} if name == "train" else {}
+        values = {
+            label: scalars[key].newest_known() for label, key in wanted.items() if key in scalars
+        }
         return "  ".join(
-            f"{label} {float(scalars[key].current()):.4g}"
-            for label, key in wanted.items()
-            if key in scalars and len(scalars[key].data[0])
+            f"{label} {value:.4g}" for label, value in values.items() if value is not None
         )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from mm2pl.errors import ModelAssertionError
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
+from mm2pl.mmengine.hooks.logger_hook import LoggerHook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.utils import get_git_hash
 from mm2pl.mmengine.version import __version__
@@ -27,8 +28,8 @@ def _is_scalar(value: Any) -> bool:
 class RuntimeInfoHook(Hook):
     """Writes counters, phase, learning rates, losses and metrics to ``runner.message_hub``.
 
-    Differs: losses are not read here, which on a GPU would wait for the device at every iteration;
-    the hub does that when they are logged.
+    Differs: losses are not read at every iteration, which on a GPU would wait for the device each
+    time, but at those that are logged.
     """
 
     priority = "VERY_HIGH"
@@ -88,9 +89,12 @@ class RuntimeInfoHook(Hook):
         """Record what the training step returned, one scalar each."""
         if outputs is None:
             return
-        update = runner.message_hub.update_scalar
+        hub = runner.message_hub
         for name, value in outputs.items():
-            update(f"train/{name}", value)
+            hub.update_scalar(f"train/{name}", value)
+        if outputs and _is_logged(runner, batch_idx):
+            # Here, before the timer stops: the wait belongs to the steps, not to the next batch.
+            hub.get_scalar(f"train/{name}").current()
 
     def before_val(self, runner: Any) -> None:
         """Record that a validation is on, perhaps inside training."""
@@ -120,6 +124,13 @@ class RuntimeInfoHook(Hook):
     def after_test_epoch(self, runner: Any, metrics: dict[str, Any] | None = None) -> None:
         """Record the metrics of a test."""
         _record(runner.message_hub, "test", metrics)
+
+
+def _is_logged(runner: Any, batch_idx: int) -> bool:
+    return any(
+        isinstance(hook, LoggerHook) and hook.logs_after_train_iter(runner, batch_idx)
+        for hook in getattr(runner, "hooks", ())
+    )
 
 
 def _record(hub: Any, mode: str, metrics: dict[str, Any] | None) -> None:

@@ -180,6 +180,15 @@ class HistoryBuffer:
             raise ValueError("the history is empty: call update first")
         return history[-1]
 
+    def newest_known(self) -> Any:
+        """Return the newest value that is known without waiting for a device; None without any.
+
+        Only mm2pl has this.
+        """
+        known = [value for value in self._pending if isinstance(value, (int, float))]
+        values: Any = known or self._values.array
+        return values[-1] if len(values) else None
+
     @staticmethod
     def _window(size: int | None) -> slice:
         """Return the slice of the newest ``size`` values; None and 0 mean all."""

@@ -175,7 +175,7 @@ class LogProcessor:
         }
         tag = {
             name: history.mean(self.window_size)
-            if self.mean_pattern.search(name)
+            if re.search(self.mean_pattern, name)
             else history.current()
             for name, history in histories.items()
         }

@@ -258,3 +258,19 @@ def test_we_read_what_mmengine_saves(reference: Any, tmp_path: Any) -> None:
     assert isinstance(history, HistoryBuffer)
     assert history.mean() == 1.0
     assert history.max_length == 3
+
+
+def test_the_newest_known_value_is_told_without_waiting_for_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = HistoryBuffer()
+    assert history.newest_known() is None
+    history.defer(torch.tensor(1.0))
+    with monkeypatch.context() as patched:
+        patched.setattr(HistoryBuffer, "_settle", lambda self: pytest.fail("it waits"))
+        assert history.newest_known() is None
+        history.update(2.0)
+        history.defer(torch.tensor(3.0))
+        assert history.newest_known() == 2.0
+    assert history.current() == 3.0
+    assert history.newest_known() == 3.0
