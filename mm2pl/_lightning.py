@@ -9,13 +9,14 @@ import functools
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -235,6 +236,38 @@ def _changed_length(loader: Any, known: float, limit: float) -> int | None:
     except TypeError:  # over an IterableDataset without a length
         return None
     return None if length == known else length
+
+
+def publish_losses(trainer: pl.Trainer, outputs: Any, metrics: Any) -> None:
+    """Make what a training step returned ``callback_metrics``, without waiting for a device.
+
+    Each value goes by ``train/NAME``, and by its name unless a metric of the last validation has
+    that.
+
+    Args:
+        trainer: The run's.
+        outputs: Losses and other values by name; anything else is left alone.
+        metrics: Metrics of the last validation.
+    """
+    if not isinstance(outputs, Mapping):
+        return
+    known = metrics if isinstance(metrics, Mapping) else ()
+    found = trainer._logger_connector._callback_metrics
+    for name, value in outputs.items():
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
+            value = value.detach()
+            found[f"train/{name}"] = value
+            if name not in known:
+                found[name] = value
+
+
+def check_without_validation(callback: pl.Callback, alone: bool) -> None:
+    """Let an EarlyStopping that says not when look at the ends of epochs, if nothing is validated.
+
+    Lightning decides it by the Trainer's arguments, which say nothing of when a run validates here.
+    """
+    if isinstance(callback, EarlyStopping) and callback._check_on_train_epoch_end is None and alone:
+        callback._check_on_train_epoch_end = True
 
 
 def to_device(module: pl.LightningModule, trainer: pl.Trainer) -> None:

@@ -11,14 +11,15 @@ from lightning.pytorch import Callback, callbacks, loggers, profilers
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
-from mm2pl.errors import ConfigError, ConfigTypeError, nearest
+from mm2pl.errors import ConfigError, ConfigTypeError, MissingPackageError, nearest
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.translate.trainer_callbacks import REFUSED_CALLBACKS
+from mm2pl.translate.trainer_callbacks import refusal
 
 T = TypeVar("T")
 _OLD_PACKAGE = "pytorch_lightning."
+_PACKAGES = ("lightning.", _OLD_PACKAGE)
 _PROFILERS = {
     "simple": profilers.SimpleProfiler,
     "advanced": profilers.AdvancedProfiler,
@@ -40,13 +41,46 @@ def build_callbacks(given: Iterable[Any]) -> list[Callback]:
     for index, one in enumerate(given):
         with at_key(f"trainer.callbacks[{index}]"):
             callback = _build(one, callbacks, Callback)
-            _refuse(callback)
+            refuse(callback)
             built.append(callback)
     return built
 
 
+def build_callback(cfg: Mapping[str, Any]) -> Any:
+    """Return what an entry of ``custom_hooks`` describes: a hook or one of Lightning's callbacks.
+
+    Args:
+        cfg: ``dict(type=..., **arguments)``, as MMEngine has it.
+
+    Raises:
+        ConfigError: There is no such callback, it takes no such argument, or it cannot work here.
+        MissingPackageError: It needs a package that is missing.
+    """
+    named = cfg.get("type")
+    if not (isinstance(named, str) and named.startswith(_PACKAGES)):
+        return HOOKS.build(dict(cfg))
+    try:
+        return _build(
+            {key: one for key, one in cfg.items() if key != "_scope_"}, callbacks, Callback
+        )
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{named}: {error}") from error
+
+
+def refuse(callback: Callback) -> None:
+    """Refuse one of Lightning's callbacks that cannot work here.
+
+    Raises:
+        ConfigError: Says why, and what does the same.
+    """
+    refused = refusal(type(callback))
+    if refused is not None:
+        name, reason, hint = refused
+        raise ConfigError(f"{name} cannot work here: {reason}", hint=hint)
+
+
 def copied(given: T, cfg: Any) -> T:
-    """Return a deep copy that keeps the objects of the config's ``trainer`` section.
+    """Return a deep copy that keeps Lightning's objects in the config.
 
     As with Lightning's Trainer, who gives a callback can look at it after the run.
 
@@ -54,9 +88,14 @@ def copied(given: T, cfg: Any) -> T:
         given: The config, or what was made of it.
         cfg: The config.
     """
-    section = cfg.get("trainer") if isinstance(cfg, (Mapping, Config)) else None
+    places: list[Any] = []
+    if isinstance(cfg, (Mapping, Config)):
+        for name in ("trainer", "default_hooks"):
+            section = cfg.get(name)
+            places += section.values() if isinstance(section, Mapping) else ()
+        places.append(cfg.get("custom_hooks"))
     objects: list[Any] = []
-    for value in section.values() if isinstance(section, Mapping) else ():
+    for value in places:
         objects += value if isinstance(value, (list, tuple)) else [value]
     kept = {id(one): one for one in objects if isinstance(one, (Callback, Logger, Profiler))}
     return copy.deepcopy(given, kept)
@@ -170,11 +209,3 @@ def _call(cls: Any, arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -
         return cls(**arguments)
     except TypeError as error:
         raise refused_arguments(error, cls, arguments) or error from None
-
-
-def _refuse(callback: Callback) -> None:
-    for kind in type(callback).__mro__:
-        if kind.__name__ in REFUSED_CALLBACKS and kind.__module__.startswith("lightning."):
-            reason, hint = REFUSED_CALLBACKS[kind.__name__]
-            name = type(callback).__name__
-            raise ConfigError(f"{name} cannot work here: {reason}", hint=hint)

@@ -77,6 +77,8 @@ class RunnerCheckpoints:
                 " dataset."
             )
         self.message_hub.load_state_dict(loaded["message_hub"])
+        if self._hook_callback.natives:  # Lightning's callbacks among the hooks
+            self._hook_callback.resumed = loaded
         if "optimizer" in loaded and resume_optimizer:
             self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
             self.optim_wrapper.load_state_dict(loaded["optimizer"])

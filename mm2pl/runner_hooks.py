@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mm2pl.callbacks import HookCollection
+from lightning.pytorch import Callback
+
+from mm2pl.callbacks import HookCallback, HookCollection, NativeCallback, arrange
 from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.hooks import Hook, ParamSchedulerHook
-from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
+from mm2pl.natives import build_callback, refuse
+from mm2pl.trainer import log_interval
 from mm2pl.translate.hooks import with_defaults
 
 
@@ -17,18 +20,20 @@ class RunnerHooks:
     """The runner's methods around hooks."""
 
     _hook_collection: HookCollection
+    _hook_callback: HookCallback
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a point on all hooks that have it, by priority."""
         self._hook_collection.call(fn_name, **kwargs)
 
     def register_hook(
-        self: Any, hook: Hook | dict[str, Any], priority: str | int | None = None
+        self: Any, hook: Hook | Callback | dict[str, Any], priority: str | int | None = None
     ) -> None:
         """Add a hook, behind those of the same priority.
 
         Args:
-            hook: A hook or its config, which may hold ``priority``.
+            hook: A hook, one of Lightning's callbacks, or the config of either, which may hold
+                ``priority``.
             priority: Wins over the config's and the class's own.
         """
         given = priority
@@ -36,7 +41,10 @@ class RunnerHooks:
             cfg = dict(hook)
             configured = cfg.pop("priority", None)
             given = configured if given is None else given
-            hook = HOOKS.build(cfg)
+            hook = build_callback(cfg)
+        if isinstance(hook, Callback):
+            refuse(hook)
+            hook = NativeCallback(hook)
         if not isinstance(hook, Hook):
             raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
         if given is not None:
@@ -44,6 +52,10 @@ class RunnerHooks:
         if isinstance(hook, ParamSchedulerHook):
             hook.per_update = self._schedules_per_update
         self._hook_collection.add(hook)
+        if isinstance(hook, NativeCallback):
+            arrange(self.trainer, self._hook_callback, self.hooks)
+            if not self.trainer.log_every_n_steps:
+                self.trainer.log_every_n_steps = log_interval(self.plan)
 
     def register_hooks(
         self,

@@ -99,7 +99,7 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         "enable_checkpointing": any(isinstance(one, pl.callbacks.Checkpoint) for one in more),
         "enable_model_summary": False,
         "enable_progress_bar": any(isinstance(one, pl.callbacks.ProgressBar) for one in callbacks),
-        "log_every_n_steps": _log_interval(plan) if more else 0,
+        "log_every_n_steps": log_interval(plan) if more else 0,
         "num_sanity_val_steps": settings.get("num_sanity_val_steps", 0),
         "check_val_every_n_epoch": None,
         "val_check_interval": NEVER,
@@ -137,7 +137,7 @@ def _more_callbacks(settings: Mapping[str, Any]) -> list[pl.Callback]:
     return more
 
 
-def _log_interval(plan: Plan) -> int:
+def log_interval(plan: Plan) -> int:
     """Return how often the LoggerHook writes: the pace of callbacks such as LearningRateMonitor."""
     hook = plan.hooks.default.get("logger")
     return int(hook.get("interval", 10)) if isinstance(hook, Mapping) else 10

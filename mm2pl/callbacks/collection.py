@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mm2pl.callbacks.native import NativeCallback
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.registry.errors import add_note
 from mm2pl.mmengine.runner.priority import Priority, get_priority
@@ -35,16 +37,31 @@ class HookCollection:
         The list itself is gone through and each hook is asked anew, as in MMEngine: hooks come, go
         and get methods of their own while a run goes on.
         """
-        for hook in self.hooks:
+        self.call_until((), iter(self.hooks), point, kwargs)
+
+    def call_until(
+        self, stops: Sequence[Hook], hooks: Iterator[Hook], point: str, arguments: dict[str, Any]
+    ) -> None:
+        """Call ``point`` on hooks up to one of some others, which is taken from the iterator too.
+
+        Args:
+            stops: The others.
+            hooks: An iterator over the list, which may have been begun.
+            point: The point.
+            arguments: What the hooks get beside the runner.
+        """
+        for hook in hooks:
+            if hook in stops:
+                return
             method = getattr(hook, point, None)
             if method is None:
                 continue
             try:
                 if self.profiler is None or not _does_something(type(hook), point):
-                    method(self._runner, **kwargs)
+                    method(self._runner, **arguments)
                 else:
                     with self.profiler.profile(f"[Hook]{type(hook).__name__}.{point}"):
-                        method(self._runner, **kwargs)
+                        method(self._runner, **arguments)
             except Exception as error:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")
@@ -55,7 +72,7 @@ class HookCollection:
         blocks = []
         for point in Hook.stages:
             lines = [
-                f"({_priority_name(hook):<12}) {type(hook).__name__:<35}"
+                f"({_priority_name(hook):<12}) {_name(hook):<35}"
                 for hook in self.hooks
                 if point in hook.get_triggered_stages()
             ]
@@ -69,6 +86,10 @@ def _priority_name(hook: Hook) -> str:
         return Priority(hook.priority).name
     except ValueError:
         return str(hook.priority)
+
+
+def _name(hook: Hook) -> str:
+    return type(hook.callback if isinstance(hook, NativeCallback) else hook).__name__
 
 
 def _does_something(kind: type, point: str) -> bool:

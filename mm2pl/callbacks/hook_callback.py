@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
@@ -12,34 +15,61 @@ from mm2pl.driving import Driver, driver_of
 from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
+    from mm2pl.callbacks.native import NativeCallback
+    from mm2pl.mmengine.hooks import Hook
     from mm2pl.runner import Runner
 
 
 _STOPPED = "Training ends here: a Lightning callback asked for it (trainer.should_stop)"
 
 
+class _Point(NamedTuple):
+    """A point that runs on the hooks in parts, with Lightning's callbacks in between.
+
+    Attributes:
+        name: The point; None if the loop calls it by itself.
+        arguments: What the hooks get beside the runner.
+        rest: The hooks whose turn comes.
+        natives: The callbacks that part them.
+        leave: What comes after the last hook.
+    """
+
+    name: str | None
+    arguments: dict[str, Any]
+    rest: Iterator[Hook]
+    natives: list[NativeCallback]
+    leave: Callable[[], None]
+
+
 class HookCallback(pl.Callback):
     """The one callback that stands for all hooks of a run.
 
     A point runs on all hooks before the next point runs on any, although several points may fall
-    into one call of Lightning's.
+    into one call of Lightning's. Where one of Lightning's callbacks stands among the hooks, this
+    one calls those in front of it, and a ``HooksBehind`` goes on after it.
 
     Args:
         runner: The runner whose hooks are called.
 
     Attributes:
-        outputs: What the last training step returned, as hooks see it.
+        outputs: What the training step at hand returned, as hooks see it.
+        batch: What the step was given.
         metrics: Metrics of the last validation or test.
         driver: Who drives the training loop.
         trained: What the training loop returned: the model, or what a loop of one's own returns.
+        natives: Lightning's callbacks among the hooks.
+        resumed: The checkpoint that the callbacks are to be given their states of.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.outputs: Any = None
+        self.batch: Any = None
         self.metrics: Any = {}
         self.driver = Driver.LIGHTNING
         self.trained: Any = None
+        self.natives: list[NativeCallback] = []
+        self.resumed: Any = None
         self._started = False
         self._in_epoch = False
         self._by_epoch = True
@@ -48,17 +78,73 @@ class HookCallback(pl.Callback):
         self._calls_hooks = True
         self._loop: Any = None
         self._eval_loop: Any = None
+        self._point: _Point | None = None
+        self._opens_evaluation = False
+
+    # Points with Lightning's callbacks in between
+
+    def _pass(self, name: str | None, leave: Callable[[], None], **arguments: Any) -> None:
+        """Call a point on the hooks in front of the first native callback, or on all."""
+        if self.natives:
+            rest = iter(self._runner._hook_collection.hooks)
+            self._point = _Point(name, arguments, rest, self.natives, leave)
+            self._call_part(self._point, self.natives)
+            return
+        if name is not None:
+            self._runner.call_hook(name, **arguments)
+        leave()
+
+    @_lightning.no_end_of_data
+    def go_on(self, native: NativeCallback) -> None:
+        """Call the point at hand on the hooks behind a native callback."""
+        point = self._point
+        if point is None or native not in point.natives:
+            return
+        if native is point.natives[-1]:
+            self._call_part(point, [])
+            self._point = None
+            point.leave()
+        else:
+            self._call_part(point, point.natives)
+
+    def _call_part(self, point: _Point, until: list[NativeCallback]) -> None:
+        if point.name is not None:
+            collection = self._runner._hook_collection
+            collection.call_until(until, point.rest, point.name, point.arguments)
+
+    @contextmanager
+    def _undivided(self) -> Iterator[None]:
+        """Call points on all hooks at once, where Lightning does not call its callbacks."""
+        natives, self.natives = self.natives, []
+        try:
+            yield
+        finally:
+            self.natives = natives
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._started = False
+        self._point = None
         _lightning.forget_stop(trainer)
+        for native in self.natives:
+            _lightning.check_without_validation(native.callback, self._runner._val_loop is None)
+        known = self.natives
         self._runner.prepare(stage)
+        for native in self.natives:
+            if native not in known:  # a hook brought it: Lightning is past it
+                native.callback.setup(trainer, pl_module, stage)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Not when the run is resumed: callbacks look at their states after their `setup`.
+        resumed, self.resumed = self.resumed, None
+        for native in self.natives if resumed is not None else ():
+            native.restore(self._runner, resumed)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and not self._started:
             # Nothing was left to train, so Lightning skipped its loop; MMEngine's hooks still run.
-            self.on_train_start(trainer, pl_module)
-            self.on_train_end(trainer, pl_module)
+            with self._undivided():
+                self.on_train_start(trainer, pl_module)
+                self.on_train_end(trainer, pl_module)
         unbind(self._runner.optim_wrapper)
 
     def on_exception(
@@ -79,28 +165,48 @@ class HookCallback(pl.Callback):
             return
         if "max_steps" in self._runner.plan.runtime.trainer:
             self._end_at = loop._max_iters
-        self._runner.call_hook("before_train")
-        loop._begin()
-        if loop.stop_training:
+        self._pass("before_train", partial(self._begin, trainer))
+
+    def _begin(self, trainer: pl.Trainer) -> None:
+        self._loop._begin()
+        if self._loop.take_up():
+            self._validate_first(trainer)
+        if self._loop.stop_training:
             # Looked at before the first step too: a hook, or the run before, may have set it.
             trainer.should_stop = True
+
+    def _validate_first(self, trainer: pl.Trainer) -> None:
+        """Do the validation that was about to begin when the checkpoint was written."""
+        if self._loop.finished:  # then Lightning passes its loops by
+            self.metrics = self._runner.val_loop.run()
+        else:
+            _lightning.open_validation(trainer)
+            _lightning.validate_now(trainer)
+
+    def _number(self, batch_idx: int) -> int:
+        """Return which batch this is: of the epoch, or of the run if that counts iterations."""
+        loop = self._loop
+        return batch_idx + loop.reading.skipped if self._by_epoch else loop._iter  # type: ignore[no-any-return]
 
     @_lightning.no_end_of_data
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._by_epoch:
             self._in_epoch = True
-            self._runner.call_hook("before_train_epoch")
-            self._runner.model.train()
-            _lightning.follow_train_length(trainer)
+            self._pass("before_train_epoch", partial(self._begin_epoch, trainer))
+
+    def _begin_epoch(self, trainer: pl.Trainer) -> None:
+        self._runner.model.train()
+        _lightning.follow_train_length(trainer)
 
     @_lightning.no_end_of_data
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self.driver is Driver.LIGHTNING:
-            self._runner.call_hook(
+            self._pass(
                 "before_train_iter",
-                batch_idx=batch_idx if self._by_epoch else self._loop._iter,
+                _nothing,
+                batch_idx=self._number(batch_idx),
                 data_batch=batch,
             )
 
@@ -113,21 +219,30 @@ class HookCallback(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        loop = self._loop
         if self.driver is Driver.ITSELF:
             return
         if batch is None:
             # Lightning passes such a batch by; MMEngine leaves it to the model.
-            self.on_train_batch_start(trainer, pl_module, batch, batch_idx)
+            with self._undivided():
+                self.on_train_batch_start(trainer, pl_module, batch, batch_idx)
             pl_module.training_step(batch, batch_idx)
+        leave = partial(self._end_batch, trainer)
         if self.driver is Driver.LIGHTNING:
-            self._runner.call_hook(
+            _lightning.publish_losses(trainer, self.outputs, self.metrics)
+            self._pass(
                 "after_train_iter",
-                batch_idx=batch_idx if self._by_epoch else loop._iter,
+                leave,
+                batch_idx=self._number(batch_idx),
                 data_batch=batch,
                 outputs=self.outputs,
             )
-            self.outputs = None
+        else:
+            self._pass(None, leave)
+
+    def _end_batch(self, trainer: pl.Trainer) -> None:
+        loop = self._loop
+        if self.driver is Driver.LIGHTNING:
+            self.outputs = self.batch = None
             loop._iter += 1
         if not self._by_epoch:
             self._decide_what_follows(trainer)
@@ -192,8 +307,12 @@ class HookCallback(pl.Callback):
             if trainer.should_stop and not (self._loop.stop_training or self._loop.finished):
                 self._runner.logger.info(_STOPPED)
             self._loop._end()
-            self._runner.call_hook("after_train")
-            self.trained = self._runner.model
+            self._pass("after_train", self._end_training)
+        else:
+            self._pass(None, self._end_run)
+
+    def _end_training(self) -> None:
+        self.trained = self._runner.model
         self._runner.call_hook("after_run")
 
     # Validation and test
@@ -209,14 +328,37 @@ class HookCallback(pl.Callback):
             runner.model.eval()
             loop.start()
             return
+        self._opens_evaluation = self._evaluates and bool(self.natives)
+        if self._opens_evaluation:  # in parts, see _start
+            return
         if self._evaluates:
             # MMEngine switches gradients off around each step only, Lightning around the whole run.
             with torch.enable_grad():
                 runner.call_hook(f"before_{stage}")
                 runner.call_hook(f"before_{stage}_epoch")
-            runner.model.eval()
-            loop.start()
+            self._enter_evaluation()
         _lightning.follow_eval_length(runner.trainer)
+
+    def _enter_evaluation(self) -> None:
+        self._runner.model.eval()
+        self._eval_loop.start()
+
+    @_lightning.no_end_of_data
+    def _start(self, stage: str) -> None:
+        if self._opens_evaluation:
+            with torch.enable_grad():
+                self._pass(f"before_{stage}", _nothing)
+
+    @_lightning.no_end_of_data
+    def _epoch_start(self, stage: str) -> None:
+        if self._opens_evaluation:
+            with torch.enable_grad():
+                self._pass(f"before_{stage}_epoch", self._open_evaluation)
+
+    def _open_evaluation(self) -> None:
+        self._opens_evaluation = False
+        self._enter_evaluation()
+        _lightning.follow_eval_length(self._runner.trainer)
 
     @_lightning.no_end_of_data
     def evaluate(self, batch: Any) -> Any:
@@ -235,14 +377,14 @@ class HookCallback(pl.Callback):
             with torch.enable_grad():
                 self._eval_loop.enter(place)
         if self._calls_hooks:
-            self._runner.call_hook(f"before_{stage}_iter", batch_idx=batch_idx, data_batch=batch)
+            name = f"before_{stage}_iter"
+            self._pass(name, _nothing, batch_idx=batch_idx, data_batch=batch)
 
     @_lightning.no_end_of_data
     def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._calls_hooks:
-            self._runner.call_hook(
-                f"after_{stage}_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs
-            )
+            name = f"after_{stage}_iter"
+            self._pass(name, _nothing, batch_idx=batch_idx, data_batch=batch, outputs=outputs)
 
     @_lightning.no_end_of_data
     def _epoch_end(self, stage: str) -> None:
@@ -254,15 +396,21 @@ class HookCallback(pl.Callback):
         elif self._evaluates:
             with torch.enable_grad():
                 self.metrics = self._eval_loop.finish()
-                runner.call_hook(f"after_{stage}_epoch", metrics=self.metrics)
+                self._pass(f"after_{stage}_epoch", _nothing, metrics=self.metrics)
 
     @_lightning.no_end_of_data
-    def _end(self, stage: str, alone: bool) -> None:
+    def _end(self, stage: str, leave: Callable[[], None]) -> None:
         with torch.enable_grad():
-            if self._calls_hooks:
-                self._runner.call_hook(f"after_{stage}")
-            if alone:
-                self._runner.call_hook("after_run")
+            self._pass(f"after_{stage}" if self._calls_hooks else None, leave)
+
+    def _end_run(self) -> None:
+        self._runner.call_hook("after_run")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start("val")
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_start("val")
 
     def on_validation_batch_start(
         self,
@@ -290,13 +438,21 @@ class HookCallback(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         fitting = trainer.state.fn == "fit"
-        self._end("val", alone=not fitting)
-        if not fitting or trainer.sanity_checking:
+        self._end("val", partial(self._go_on_training, trainer) if fitting else self._end_run)
+
+    def _go_on_training(self, trainer: pl.Trainer) -> None:
+        if trainer.sanity_checking:
             return
         if not self._by_epoch:
             _lightning.follow_iterations(trainer)
         if self._loop.stop_training:
             trainer.should_stop = True
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start("test")
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_start("test")
 
     def on_test_batch_start(
         self,
@@ -323,4 +479,8 @@ class HookCallback(pl.Callback):
         self._epoch_end("test")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._end("test", alone=True)
+        self._end("test", self._end_run)
+
+
+def _nothing() -> None:
+    """Nothing follows the hooks."""

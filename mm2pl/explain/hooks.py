@@ -8,6 +8,8 @@ from typing import Any
 
 from mm2pl.explain import classes
 from mm2pl.plan import Plan
+from mm2pl.translate.report import type_name
+from mm2pl.translate.trainer_callbacks import CALLBACKS, is_lightnings
 
 # mmengine.runner.Priority; its package imports torch. A test compares them.
 PRIORITIES = {
@@ -74,12 +76,21 @@ def rows(plan: Plan) -> list[HookRow]:
 
 def _row(path: str, hook: Any, scope: str | None) -> HookRow:
     if not isinstance(hook, Mapping):
+        if not hasattr(hook, "stages") and hasattr(hook, "state_key"):  # one of Lightning's
+            from mm2pl.callbacks import NativeCallback
+
+            kind, hook = classes.kind_of(hook), NativeCallback(hook)
+            return HookRow(path, kind, _number(hook.priority), tuple(hook.get_triggered_stages()))
         points = tuple(hook.get_triggered_stages()) if hasattr(hook, "stages") else None
         return HookRow(
             path, classes.kind_of(hook), _number(getattr(hook, "priority", None)), points
         )
     cfg = classes.raw(hook)
-    known = classes.known_class(cfg.get("type"), "HOOKS", scope)
+    kind = cfg.get("type")
+    if is_lightnings(kind):
+        known = CALLBACKS.get(type_name(kind))
+    else:
+        known = classes.known_class(kind, "HOOKS", scope)
     priority = cfg.get("priority")
     if priority is None and known is not None:
         priority = known.priority

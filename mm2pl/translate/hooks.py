@@ -10,6 +10,7 @@ from mm2pl.plan import HooksPlan, Status
 from mm2pl.translate.classes import KnownClass, find, read_typed
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
 from mm2pl.translate.spelling import misspelt
+from mm2pl.translate.trainer_callbacks import is_lightnings, read_callback, refusal
 from mm2pl.translate.values import want_dict
 
 DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
@@ -34,6 +35,7 @@ PRIORITIES = (
     "LOWEST",
 )
 _MEMBER = "a member of the one Lightning callback, by priority"
+_CALLBACK = "a Lightning callback, in its place among the hooks"
 _PRIORITY = Rule("priority", Status.AS_IS, "its place among the hooks")
 
 
@@ -87,8 +89,15 @@ def _meant_default(name: str, hook: Any) -> list[str]:
 
 
 def _read_hook(path: str, hook: Any, report: Report, *, noted: bool = False) -> None:
+    kind = dict(raw_items(hook)).get("type") if isinstance(hook, Mapping) else type(hook)
+    native = kind is not None and is_lightnings(kind)
+    refused = refusal(kind)
+    if refused is not None:
+        report.unsupported(refused[0], path, *refused[1:])
+        return
     if not noted:
-        report.note(path, Status.TRANSLATED, _MEMBER)
+        member = (Status.AS_IS, _CALLBACK) if native else (Status.TRANSLATED, _MEMBER)
+        report.note(path, *member)
     if want_dict(hook, path, report, none=False) or not isinstance(hook, Mapping):
         return
     given = dict(raw_items(hook))
@@ -97,6 +106,11 @@ def _read_hook(path: str, hook: Any, report: Report, *, noted: bool = False) -> 
         kind = DEFAULT_HOOKS.get(name, {}).get("type", "...")
         report.problem("a hook needs a 'type'", path, f"add type={kind!r}")
     _check_priority(given.get("priority"), f"{path}.priority", report)
+    if native:
+        if "priority" in given:
+            report.note(f"{path}.priority", _PRIORITY.status, _PRIORITY.text)
+        read_callback(hook, path, report)
+        return
     handed = None
     if "ema_type" in given or type_name(given.get("type")) == "EMAHook":
         handed = _average(given, path, report)
