@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Iterable
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -225,7 +226,7 @@ class EpochSchedule(_ParamScheduler):
 
 
 def _times(epochs: Any, epoch_length: int) -> Any:
-    if isinstance(epochs, (list, tuple)):
+    if isinstance(epochs, Iterable):
         return [count * epoch_length for count in epochs]
     return epochs * epoch_length
 

@@ -279,6 +279,14 @@ def _bad_conversion(package: Any, kwargs: dict[str, Any]) -> Any:
     return "accepted"
 
 
+def _converted(package: Any, name: str, **kwargs: Any) -> Any:
+    optimizer = make_optimizer(package, "SGD", [0.5], False)
+    made = getattr(package.scheduler, name).build_iter_from_epoch(
+        optimizer, epoch_length=3, **kwargs
+    )
+    return sorted(map(repr, _state(made).items()))
+
+
 def _going_on(package: Any, name: str) -> Any:
     """Step, and let a second scheduler go on by ``last_step``."""
     rng = random.Random(name)
@@ -305,6 +313,7 @@ def run(name: str) -> dict[str, Any]:
             "going_on": {c: attempt(_going_on, package, c) for c in CLASSES},
             "signatures": {c: _signature(getattr(package.scheduler, c)) for c in CLASSES},
             "bad": [attempt(_bad, package, *case) for case in BAD],
+            "milestones": _converted(package, "MultiStepLR", milestones=range(2, 9, 3)),
             "bad_conversions": [attempt(_bad_conversion, package, k) for k in BAD_CONVERSIONS],
         }
 

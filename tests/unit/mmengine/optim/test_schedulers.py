@@ -176,6 +176,11 @@ def test_bad_conversions_are_refused_as_by_mmengine(both: Any, index: int) -> No
     _assert_alike(ours["bad_conversions"][index], theirs["bad_conversions"][index])
 
 
+def test_milestones_that_are_a_range_can_be_converted(both: Any) -> None:
+    ours, theirs = both
+    assert ours["milestones"] == theirs["milestones"]
+
+
 def test_states_can_be_swapped_with_mmengine(both: Any, folder: Path) -> None:
     their_own, from_ours = both[1]["resumed"]
     assert from_ours == their_own
