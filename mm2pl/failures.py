@@ -30,6 +30,11 @@ _ADVICE = (
     ),
     (re.compile(r"No module named 'mmcv\._ext'"), NO_OPERATORS),
     (
+        re.compile(r"EADDRINUSE|[Aa]ddress already in use"),
+        "something else listens on the port through which the processes find each other; choose"
+        " another one: torchrun --standalone, or MASTER_PORT",
+    ),
+    (
         re.compile(r"mmcv.*(undefined symbol|cannot open shared object|DLL load failed)"),
         "mmcv was compiled for another torch; install one that was built for the installed torch",
     ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mm2pl.errors import ConfigError, ConfigFileNotFoundError, nearest
+from mm2pl.mmengine.config._load import data
 from mm2pl.translate.runtime import TOP_RULES
 
 SUFFIXES = (".py", ".yml", ".yaml", ".json")
@@ -134,8 +135,8 @@ def _named_wrongly(path: str) -> ConfigError | None:
     if not path.endswith(SUFFIXES):
         return None  # reading it says which suffixes there are
     reason = why_no_config(path)
-    if reason is None:
-        return None
+    if reason is None or _is_broken_data(path):
+        return None  # reading it says what is wrong
     if reason == CODE:
         return ConfigError(
             "this is Python code, not a config: it has classes, or a part for __main__",
@@ -147,6 +148,17 @@ def _named_wrongly(path: str) -> ConfigError | None:
         file=path,
         hint="a config sets model, train_cfg, train_dataloader and so on at its top level",
     )
+
+
+def _is_broken_data(path: str) -> bool:
+    """Whether a file that looks like no config is broken YAML or JSON."""
+    if path.endswith(".py") or os.path.getsize(path) > _LARGEST:
+        return False
+    try:
+        data(Path(path).read_text(encoding="utf-8"), path)
+    except (ConfigError, RecursionError):
+        return True
+    return False
 
 
 def _missing(path: str) -> ConfigError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mm2pl.cli.output import print_last
+
 _SHELLS = ("bash", "zsh", "tcsh")
 _EXAMPLES = """examples:
   mm2pl completion bash > ~/.local/share/bash-completion/completions/mm2pl
@@ -25,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
-    print(shtab.complete(_parser(), args.shell))
+    print_last(shtab.complete(_parser(), args.shell))
     return 0
 
 

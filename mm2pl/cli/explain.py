@@ -101,7 +101,8 @@ def _explain(cfg: Any, args: argparse.Namespace) -> None:
         from mm2pl.explain.page import page
         from mm2pl.explain.text import render
 
-        _print(page(examination.plan, args.run_command), render, args.json)
+        found = page(examination.plan, args.run_command, positions_of(args))
+        _print(found, render, args.json)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from mm2pl.errors import Mm2plError
+
 if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
 
@@ -26,6 +28,9 @@ def launch(cfg: Config, args: argparse.Namespace) -> int | None:
     Returns:
         The exit status of the first process that failed, 0 if none did; None if this process is to
         run by itself.
+
+    Raises:
+        Mm2plError: They do not find each other.
     """
     wanted = (cfg.get("trainer") or {}).get("devices")
     launcher = cfg.get("launcher") or "none"
@@ -59,8 +64,10 @@ def _join(cfg: Config) -> None:
 
 
 def _start(count: int, command_line: Sequence[str]) -> int:
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.run import parse_args, run
 
     own = ["--standalone", f"--nproc_per_node={count}", "-m", "mm2pl", *command_line]
@@ -73,4 +80,11 @@ def _start(count: int, command_line: Sequence[str]) -> int:
         return _STOPPED + int(stop.sigval)
     except KeyboardInterrupt:
         return _STOPPED + int(signal.SIGINT)
+    except (DistError, RendezvousError) as error:
+        raise Mm2plError(
+            f"the {count} processes cannot be started: {error}",
+            key_path="trainer.devices",
+            hint="torchrun --nproc_per_node=N --master_port=PORT -m mm2pl ... --launcher pytorch"
+            " lets you choose where they find each other",
+        ) from error
     return 0

@@ -47,6 +47,13 @@ _OTHER_OPTIONS = {
     "--eval": "the config's test_evaluator says what is computed",
     "--format-only": "--dump FILE.pkl, or format_only=True of the metric",
     "--fuse-conv-bn": "efficient_conv_bn_eval='backbone' in the config",
+    "--badcase": "default_hooks=dict(badcase=dict(type='BadCaseAnalysisHook', enable=True,"
+    " metric_type='accuracy', metric=dict(type=...))) in the config",
+    "--deploy": "custom_hooks=[dict(type='SwitchToDeployHook')] in the config",
+    "--json-prefix": "--cfg-options test_evaluator.format_only=True"
+    " test_evaluator.outfile_prefix=PATH",
+    "--save-preds": "--dump FILE.pkl",
+    "--auto-resume": "--resume without FILE",
     "--seed_everything": "--seed N",
     "--data": "the config says it: --cfg-options train_dataloader.batch_size=8",
     "--model": "the config says it: --cfg-options model.KEY=VALUE",

@@ -7,6 +7,8 @@ The config stays outside jsonargparse: what is given here goes into its ``traine
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import itertools
 import re
 from collections.abc import Sequence
@@ -277,9 +279,17 @@ def _wrong(text: str) -> Mm2plError:
     told = [re.sub(r"<class '([\w.]+)'>|typing\.", r"\1", line) for line in told]
     if any(line.startswith("Problem with given class_path") for line in told):
         told = [line for line in told if not line.startswith(_OTHER_TYPES)]
+    no_class = re.search(r"Expected a dot import path string: (\w+)$", "\n".join(told), re.M)
+    if no_class:
+        told = [f"there is no class {no_class[1]}"]
     message = re.sub(r"\. Got value: True$", "", "; ".join(told).replace(":;", ":"))
     message = message.replace("Expected a int", "Expected an int")
-    if value and "NestedArg" not in value.group(1) and "Namespace" not in value.group(1):
+    if (
+        value
+        and not no_class
+        and "NestedArg" not in value.group(1)
+        and "Namespace" not in value.group(1)
+    ):
         message += f", got {value.group(1)!r}"
     key = where.group(1) if where else "trainer"
     name = key.removeprefix("trainer.").split(".")[0]
@@ -290,7 +300,15 @@ def _wrong(text: str) -> Mm2plError:
     hint = f"{PREFIX}.{_HELP} shows its type"
     if "class_path" in message:
         hint = f"{PREFIX}.{name}.{_HELP} CLASS lists the arguments of a class"
-    return ConfigError(message or text, key_path=key, hint=hint)
+    choices = _classes_like(no_class[1], name) if no_class else ()
+    return ConfigError(message or text, key_path=key, hint=hint, choices=choices)
+
+
+def _classes_like(name: str, argument: str) -> Sequence[str]:
+    """Return the nearest names of Lightning's callbacks, loggers or profilers."""
+    module = f"lightning.pytorch.{argument.rstrip('s')}s"
+    known = importlib.import_module(module).__all__ if importlib.util.find_spec(module) else []
+    return nearest(name, known)
 
 
 def effective(cfg: Config) -> Config:

@@ -9,6 +9,7 @@ from typing import Any
 from mm2pl.explain import classes, hooks, optimizer
 from mm2pl.explain.lightning import objects
 from mm2pl.explain.schedules import Length, describe, optimizers_of
+from mm2pl.mmengine.config._positions import Positions, shown
 from mm2pl.plan import Plan, Status
 from mm2pl.profiles import PROFILES
 from mm2pl.translate.evaluators import is_evaluator, one_for_each
@@ -26,12 +27,15 @@ _LOADER_WORDS = (
 )
 
 
-def page(plan: Plan, command: str | None = "fit") -> dict[str, Any]:
+def page(
+    plan: Plan, command: str | None = "fit", positions: Positions | None = None
+) -> dict[str, Any]:
     """Return the page.
 
     Args:
         plan: A plan without problems.
         command: ``fit``, ``validate`` or ``test``.
+        positions: Tells which file and line set a key.
     """
     return {
         "schema": SCHEMA,
@@ -52,7 +56,7 @@ def page(plan: Plan, command: str | None = "fit") -> dict[str, Any]:
         },
         "lightning": objects(plan),
         "profile": _profile(plan),
-        "findings": _findings(plan),
+        "findings": _findings(plan, positions),
     }
 
 
@@ -229,14 +233,19 @@ def _profile(plan: Plan) -> dict[str, Any] | None:
     return {"source": profile.source, "added": values}
 
 
-def _findings(plan: Plan) -> list[dict[str, Any]]:
-    return [
-        {
+def _findings(plan: Plan, positions: Positions | None) -> list[dict[str, Any]]:
+    rows = []
+    for note in dict.fromkeys(plan.notes):
+        if not note.status.is_finding:
+            continue
+        at = positions.find(note.key_path) if positions else None
+        row = {
             "key_path": note.key_path,
             "status": note.status.value,
             "text": note.text,
             "choices": list(note.choices),
+            "file": shown(at.file) if at else None,
+            "line": at.line if at else None,
         }
-        for note in dict.fromkeys(plan.notes)
-        if note.status.is_finding
-    ]
+        rows.append(row)
+    return rows

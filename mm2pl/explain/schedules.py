@@ -207,10 +207,12 @@ class _Span:
         places = [self.begin + one for one in steps]
         shown = [one for one in places if self.end is None or one < self.end]
         late = [one for one in places if one not in shown]
-        past = f"not at {_places(self.unit, late)}: it ends at {self.end}" if late else ""
         if not shown:
-            return past or "at none"
-        return f"at {_places(self.unit, shown)}{f' ({past})' if past else ''}"
+            verb = "are" if len(late) > 1 else "is"
+            why = f": {_places(self.unit, late)} {verb} not reached, it ends at {self.end}"
+            return f"never{why if late else ''}"
+        past = f" (not at {_places(self.unit, late)}: it ends at {self.end})" if late else ""
+        return f"at {_places(self.unit, shown)}{past}"
 
     def remark(self) -> str:
         """Return what else is to be said: when it ends, and how it steps."""

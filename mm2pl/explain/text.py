@@ -110,8 +110,8 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "type": model["type"],
-        "data_preprocessor": model.get("data_preprocessor"),
         **{f"  {name}": part for name, part in parts.items()},
+        "data_preprocessor": model.get("data_preprocessor"),
     }
 
 
@@ -169,5 +169,6 @@ def _findings(rows: list[dict[str, Any]]) -> Rows:
     shown: Rows = []
     for row in rows:
         meant = f". Did you mean: {', '.join(row['choices'])}?" if row["choices"] else ""
-        shown.append((row["key_path"], row["status"], row["text"] + meant))
+        where = ":".join(str(row[key]) for key in ("file", "line") if row[key])
+        shown.append((row["key_path"], where, row["status"], row["text"] + meant))
     return shown

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Trainer
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 
 from mm2pl.cli import launching, trainer_options
-from mm2pl.errors import ConfigError
+from mm2pl.errors import ConfigError, Mm2plError
 from mm2pl.mmengine.config import Config
 from tests.cli.calls import Done, run, run_all, write_config
 
@@ -104,7 +105,7 @@ def test_values_are_typed_by_the_trainers_signature(options, given):
         ("--trainer.max_epochs=abc", "trainer.max_epochs", "Expected an int, got 'abc'"),
         ("--trainer.max_epochs=true", "trainer.max_epochs", "Expected an int, got 'true'"),
         ("--trainer.precision=b16", "trainer.precision", "'bf16-mixed'"),
-        ("--trainer.callbacks+=EarlyStoping", "trainer.callbacks", "EarlyStoping"),
+        ("--trainer.callbacks+=EarlyStoping", "trainer.callbacks", "Did you mean: EarlyStopping"),
         ("--trainer.callbacks+=EarlyStopping", "trainer.callbacks", "required: monitor"),
     ],
 )
@@ -248,6 +249,15 @@ def test_a_process_that_was_started_joins_the_others(monkeypatch):
     assert launched(monkeypatch, {"devices": 2}) == "pytorch"
 
 
+def test_processes_that_do_not_find_each_other_are_told_in_words(monkeypatch):
+    def run(args: Any) -> None:
+        raise RendezvousConnectionError("the port is taken")
+
+    monkeypatch.setattr("torch.distributed.run.run", run)
+    with pytest.raises(Mm2plError, match=r"2 processes cannot be started: the port is taken"):
+        launching._start(2, ["fit", "c.py"])
+
+
 def test_a_wrong_config_starts_nothing(monkeypatch):
     with pytest.raises(ConfigError, match=r"trainer\.max_epoch\b"):
         launched(monkeypatch, {"devices": 2, "max_epoch": 1})
@@ -334,7 +344,7 @@ def test_ckpt_path_is_what_to_go_on_from(done):
         ("both", "--ckpt_path and --resume mean the same"),
         ("best", "name the file"),
         ("typo", "Did you mean: max_epochs"),
-        ("refused", "trainer.min_epochs=3 is not supported"),
+        ("refused", "min_epochs=3 is not supported"),
     ],
 )
 def test_a_wrong_call_is_said_and_ends_with_status_2(done, call, message):

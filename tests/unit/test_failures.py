@@ -138,6 +138,7 @@ TORCHVISION = RuntimeError("operator torchvision::nms does not exist")
 INSTALLATION = [
     (TORCHVISION, "torchvision does not fit the installed torch"),
     (ModuleNotFoundError("No module named 'mmcv._ext'", name="mmcv._ext"), "full mmcv"),
+    (RuntimeError("failed to listen, code: -98, name: EADDRINUSE"), "MASTER_PORT"),
     (ImportError("/x/mmcv/_ext.so: undefined symbol: _ZN3c10"), "compiled for another torch"),
     (ModuleNotFoundError("No module named 'mmseg'", name="mmseg.apis"), "mmsegmentation"),
     (ModuleNotFoundError("No module named 'mmedit'", name="mmedit"), "pip install mmagic, which"),

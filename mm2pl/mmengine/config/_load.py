@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from mm2pl.errors import ConfigError, ConfigKeyError, ConfigSyntaxError, ConfigTypeError
 from mm2pl.mmengine.config import _source
+from mm2pl.mmengine.config._bounds import too_large
 from mm2pl.mmengine.config._dict import ConfigDict
 from mm2pl.mmengine.config._errors import (
     ConfigFileError,
@@ -238,6 +239,8 @@ def _load_data(
     filename = template.filename
     parse = options.reader.data if options.reader else data
     values = parse(template.text, filename)
+    if options.reader is None and "*" in template.text and (problem := too_large(values)):
+        raise ConfigSyntaxError(f"its aliases make {problem}", file=filename)
     if not isinstance(values, dict):
         raise ConfigTypeError(
             f"the file holds a {type(values).__name__}, not a mapping", file=filename

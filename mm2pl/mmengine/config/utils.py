@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mm2pl.errors import ConfigAssertionError, ConfigKeyError, nearest
+from mm2pl.libraries import how_to_get
 from mm2pl.mmengine.config._errors import (
     ConfigImportError,
     ConfigParsingError,
@@ -56,7 +57,8 @@ def package_folder(package: str) -> str:
     if not folders:
         raise ConfigImportError(
             f"{package} is not installed",
-            hint=f"please install {package}, or put the folder above {module}/ on PYTHONPATH.",
+            hint=how_to_get(module)
+            or f"please install {package}, or put the folder above {module}/ on PYTHONPATH.",
         )
     # A namespace package has several folders; the one with configs is meant.
     return next((f for f in folders if os.path.isdir(os.path.join(f, ".mim"))), folders[0])

@@ -94,6 +94,12 @@ class TestAFile:
         Path("train.py").write_text("model = 1\nif __name__ == '__main__':\n    print(model)\n")
         assert "`mm2pl run train.py`" in _error(choose(["train.py"]))
 
+    def test_that_is_broken_data_is_left_to_the_reader(self) -> None:
+        Path("broken.json").write_text('{"a": ')
+        Path("other.json").write_text('{"a": 1}')
+        assert choose(["broken.json"]).files == ["broken.json"]
+        assert "it sets no key that a run reads" in _error(choose(["other.json"]))
+
     def test_that_sets_nothing_a_run_reads_says_so(self) -> None:
         assert "it sets no key that a run reads" in _error(choose(["configs/a/policies.py"]))
 

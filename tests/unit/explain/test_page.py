@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,6 +16,8 @@ from mm2pl.explain import hooks
 from mm2pl.explain.lightning import trainer_arguments
 from mm2pl.explain.page import page
 from mm2pl.explain.text import columns, render
+from mm2pl.mmengine.config import Config
+from mm2pl.mmengine.config._positions import Positions
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.runner.priority import Priority
@@ -249,6 +252,15 @@ def test_the_profile_and_what_it_added() -> None:
     assert made["profile"]["source"].startswith("mmpretrain 1.2.0")
     assert made["profile"]["added"]["train_dataloader.pin_memory"] == "True"
     assert "train_dataloader.pin_memory = True" in _text(made)
+
+
+def test_findings_name_the_file_and_the_line(tmp_path: Path) -> None:
+    (tmp_path / "c.py").write_text("model = dict(type='A')\noptim_warpper = dict()\n")
+    cfg = Config.fromfile(tmp_path / "c.py", import_custom_modules=False)
+    made = page(translate(cfg), "fit", Positions(tmp_path / "c.py"))
+    (found,) = made["findings"]
+    assert (Path(found["file"]).name, found["line"]) == ("c.py", 2)
+    assert "c.py:2  unknown" in _text(made)
 
 
 def test_findings_are_those_of_the_plan() -> None:

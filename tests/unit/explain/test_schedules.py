@@ -42,7 +42,11 @@ def _words(kind: str, length: Length = EPOCHS, **arguments: Any) -> str:
             "MultiStepLR",
             {"milestones": [2, 3, 4, 9], "end": 6},
         ),
-        ("lr x0.1 not at epochs 12 and 14: it ends at 12", "MultiStepLR", {"milestones": [12, 14]}),
+        (
+            "lr x0.1 never: epochs 12 and 14 are not reached, it ends at 12",
+            "MultiStepLR",
+            {"milestones": [12, 14]},
+        ),
         ("lr x0.1 every 3 epochs over epochs 0-12", "StepLR", {"step_size": 3}),
         ("lr x0.9 at each epoch over epochs 0-12", "ExponentialLR", {"gamma": 0.9}),
         (

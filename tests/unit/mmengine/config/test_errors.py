@@ -186,6 +186,17 @@ def test_yaml_makes_no_objects_but_tuples(tmp_path: Path) -> None:
     assert isinstance(failure(tmp_path, "main.yaml", main__yaml=text), SyntaxError)
 
 
+def test_yaml_aliases_that_unfold_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
+    error = failure(tmp_path, "main.yaml", main__yaml="\n".join(lines))
+    assert "its aliases make a value that unfolds to" in str(error)
+
+
+def test_a_base_of_a_library_that_another_one_took_in_names_that(tmp_path: Path) -> None:
+    error = failure(tmp_path, "main.py", main__py="_base_ = 'mmselfsup::a/b.py'\n")
+    assert "pip install mmpretrain, which came after mmselfsup" in str(error)
+
+
 def test_a_folder_is_no_config(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot be read"):
         Config.fromfile(tmp_path)
