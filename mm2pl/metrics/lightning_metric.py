@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torchmetrics
 
+from mm2pl.metrics.torch_metric import TorchMetric
 from mm2pl.mmengine.dist import all_reduce
 from mm2pl.mmengine.evaluator import BaseMetric, Evaluator
 
@@ -54,7 +56,12 @@ class MMEngineMetric(torchmetrics.Metric):
             seen = torch.tensor(self._seen)
             all_reduce(seen)
             size = int(seen)
-        return self.evaluator.evaluate(size)
+        # MMEngine's metrics forget what they have computed from; here `reset` does that.
+        evaluator = copy.copy(self.evaluator)
+        evaluator.metrics = [copy.copy(metric) for metric in evaluator.metrics]
+        for metric in evaluator.metrics:
+            metric.results = [*metric.results]
+        return evaluator.evaluate(size)
 
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Update alone: MMEngine's metrics have no value for a single batch."""
@@ -65,4 +72,4 @@ class MMEngineMetric(torchmetrics.Metric):
         super().reset()
         self._seen = 0
         for metric in self.evaluator.metrics:
-            metric.results.clear()
+            metric.reset() if isinstance(metric, TorchMetric) else metric.results.clear()

@@ -86,6 +86,11 @@ class TorchMetric(BaseMetric):
             raise ConfigError("there is nothing to give to update", hint="pred_key=... gives it")
         self._given = 0
 
+    def __copy__(self) -> TorchMetric:
+        new = object.__new__(type(self))
+        new.__dict__ = {**self.__dict__, "metric": self.metric.clone()}
+        return new
+
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Update the metric with the batch before, and hold this one back."""
         paths = self._paths
@@ -142,11 +147,15 @@ class TorchMetric(BaseMetric):
                 self.metric.to(get_comm_device())
             figures = self.compute_metrics([])
         finally:
-            self.results = []
-            self._given = 0
-            self.metric.reset()
+            self.reset()
         put = f"{self.prefix}/" if self.prefix else ""
         return {f"{put}{name}": value for name, value in figures.items()}
+
+    def reset(self) -> None:
+        """Forget all predictions."""
+        self.results = []
+        self._given = 0
+        self.metric.reset()
 
     def _left(self, size: int) -> int:
         """Return how many of the samples held back count.

@@ -26,7 +26,7 @@ class Evaluator:
         self, metrics: dict[str, Any] | BaseMetric | Sequence[dict[str, Any] | BaseMetric]
     ) -> None:
         self._dataset_meta: dict[str, Any] | None = None
-        several = metrics if isinstance(metrics, Sequence) else [metrics]
+        several = metrics if isinstance(metrics, (list, tuple)) else [metrics]
         self.metrics: list[BaseMetric] = [_built(*each) for each in enumerate(several)]
 
     @property

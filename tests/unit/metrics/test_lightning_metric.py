@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from mm2pl.metrics import MMEngineMetric
 from mm2pl.mmengine.evaluator import BaseMetric, Evaluator
 from mm2pl.mmengine.registry import METRICS
-from tests.unit.metrics.metric_toys import Points, elements
+from tests.unit.metrics.metric_toys import ACCURACY, Points, elements
 
 
 class Share(BaseMetric):
@@ -94,12 +94,27 @@ def test_computing_twice_gives_the_same_and_reset_forgets() -> None:
     assert metric.compute()["share/count"] == 4
 
 
-def test_reset_forgets_what_was_not_computed() -> None:
-    metric = MMEngineMetric(Share(), META)
-    metric.update(elements())
+def test_a_second_value_is_of_all_updates_since_the_reset() -> None:
+    metric = MMEngineMetric([Share(), ACCURACY], META)
+    for part in (elements()[:4], elements()[4:]):
+        metric.update(part)
+        found = metric.compute()
+    assert found == {**EXPECTED, "MulticlassAccuracy": pytest.approx(EXPECTED["share/right"])}
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_reset_forgets_all(computed: bool) -> None:
+    right = [float(one.pred_label == one.gt_label) for one in elements(3)]
+    metric = MMEngineMetric([Share(), ACCURACY], META)
+    for part in (elements()[:4], elements()[4:]):
+        metric.update(part)
+    if computed:
+        metric.compute()
     metric.reset()
     metric.update(elements(3))
-    assert metric.compute()["share/count"] == 3
+    found = metric.compute()
+    assert found["share/count"] == 3
+    assert found["MulticlassAccuracy"] == pytest.approx(sum(right) / 3)
 
 
 def test_what_lies_beyond_the_size_is_dropped() -> None:

@@ -38,3 +38,9 @@ def test_results_start_anew_after_an_evaluation() -> None:
 def test_a_misspelt_metric_is_told_its_nearest_name() -> None:
     with pytest.raises(ConfigError, match="Did you mean: top/acc"):
         get_metric_value("top/ac", {"top/acc": 1.0})
+
+
+@pytest.mark.parametrize("given", ["Accuracy", ["Accuracy"], [_Accuracy(), 3]])
+def test_what_is_no_metric_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"a metric must be a dict or an object that has process"):
+        Evaluator(given)
