@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl._lightning import QuietModule, StoppedIteration, no_end_of_data
+from mm2pl.anomalous import watched
 from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.registry.errors import used_at
@@ -58,7 +59,7 @@ class RunnerModule(QuietModule):
             if isinstance(error, StopIteration):
                 raise StoppedIteration(error) from error
             raise
-        self.hooks.outputs = outputs
+        self.hooks.outputs, self.hooks.batch = outputs, batch
         # Lightning detaches outputs["loss"], so anything else there must not reach it.
         if isinstance(outputs, Mapping) and isinstance(outputs.get("loss"), torch.Tensor):
             return outputs
@@ -90,7 +91,7 @@ class RunnerModule(QuietModule):
         optimizers = self.optimizers()
         bind_to_lightning(
             self.runner.optim_wrapper,
-            self.manual_backward,
+            watched(self.runner, self.manual_backward),
             optimizers if isinstance(optimizers, list) else [optimizers],
             LossGuard.of(self.runner),
         )

@@ -63,10 +63,10 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True)
 class Change:
-    """What an argument of the Trainer changes in the config.
+    """What an argument of the Trainer, or an older form, changes in the config.
 
     Attributes:
-        argument: The argument's name.
+        argument: The argument's name, or the older form's key path.
         key_path: What is changed.
         value: What it is now; ``ABSENT`` if it is left out.
         before: What it was.
@@ -135,6 +135,8 @@ class RuntimePlan:
     """Everything around the loops.
 
     Attributes:
+        exact_resume: Whether a resumed run is to be the same run to the last bit; else it resumes
+            as MMEngine does.
         trainer: Arguments of ``trainer = dict(...)`` that the Trainer, or what drives it, is given.
         trainer_changes: What the others changed in the config.
     """
@@ -150,6 +152,7 @@ class RuntimePlan:
     experiment_name: str | None = None
     load_from: str | None = None
     resume: bool = False
+    exact_resume: bool = True
     compile: Any = None
     strategy: Any = None
     activation_checkpointing: Any = None
@@ -160,7 +163,11 @@ class RuntimePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole run."""
+    """A whole run.
+
+    Attributes:
+        older: What the config has in older forms, and where it is today.
+    """
 
     model: Any
     data_preprocessor: Any
@@ -172,6 +179,7 @@ class Plan:
     runtime: RuntimePlan
     config: Any
     notes: tuple[Note, ...] = ()
+    older: tuple[Change, ...] = ()
 
     @property
     def trainer_epochs(self) -> int:

@@ -37,10 +37,13 @@ from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_hooks import RunnerHooks
+from mm2pl.runner_older import OlderRunner, check_older
 from mm2pl.runner_views import RunnerViews
 from mm2pl.trainer import check_processes, make_trainer, more_loggers, scratch_folder
 from mm2pl.translate import translate
 from mm2pl.translate.hooks import DEFAULT_HOOKS
+from mm2pl.translate.older import describe as describe_older
+from mm2pl.translate.older import put_today
 from mm2pl.translate.trainer_args import describe, put_changes
 
 __all__ = ["Runner"]
@@ -53,7 +56,7 @@ _FEATURES: dict[str, Callable[[nn.Module, Any], None]] = {
 
 
 @RUNNERS.register_module()
-class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
+class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews, OlderRunner):
     """Trains, validates and tests by a config, on Lightning's Trainer.
 
     The arguments are MMEngine's and stand in a config under the same names; each may be a config
@@ -87,6 +90,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         randomness: ``seed``, ``diff_rank_seed``, ``deterministic``.
         experiment_name: Names the run.
         cfg: The whole config, for the log, the copy in ``work_dir`` and the rarer keys.
+        **older: What MMEngine's first releases took, such as ``optimizer`` (docs/older-forms.md).
 
     Raises:
         ConfigError: All that is wrong with the settings, with key paths.
@@ -127,14 +131,17 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         randomness: dict[str, Any] | None = None,
         experiment_name: str | None = None,
         cfg: Any = None,
+        **older: Any,
     ) -> None:
-        arguments = {key: value for key, value in locals().items() if key not in ("self", "cfg")}
+        arguments = {key: value for key, value in locals().items() if key in _ARGUMENTS} | older
+        check_older(older)
         self.cfg: Config = copied(cfg, cfg) if isinstance(cfg, Config) else Config(cfg or {})
         self._set_up(translate(settings_from(self.cfg, arguments), file=self.cfg.filename))
 
     def _set_up(self, plan: Plan) -> None:
         self.plan = plan
         runtime = plan.runtime
+        put_today(self.cfg, plan.config, plan.older)
         put_changes(self.cfg, plan.config, runtime.trainer_changes)
         stay_on_cpu(runtime.trainer.get("accelerator") == "cpu")
         check_processes(runtime)
@@ -256,6 +263,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
         self.logger.info(environment.describe(env, settings))
         if self.cfg:
             self.logger.info(f"Config:\n{self.cfg.pretty_text}")
+        if self.plan.older:
+            self.logger.warning(describe_older(self.plan.older))
         runtime = self.plan.runtime
         if runtime.trainer or runtime.trainer_changes:
             self.logger.info(describe(runtime.trainer_changes, runtime.trainer))
@@ -444,6 +453,11 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews):
             self.cfg.dump(osp.join(self.work_dir, name))
 
 
+# What a script may give: the older arguments are for those that have them.
+_SIGNATURE = inspect.signature(Runner.__init__)
+Runner.__init__.__signature__ = _SIGNATURE.replace(  # type: ignore[attr-defined]
+    parameters=list(_SIGNATURE.parameters.values())[:-1]
+)
 _ARGUMENTS = tuple(
     name for name in inspect.signature(Runner.__init__).parameters if name not in ("self", "cfg")
 )

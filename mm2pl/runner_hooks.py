@@ -12,6 +12,7 @@ from mm2pl.errors import ConfigTypeError
 from mm2pl.mmengine.hooks import Hook, ParamSchedulerHook
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.natives import build_callback, refuse
+from mm2pl.runner_older import adapt
 from mm2pl.trainer import log_interval
 from mm2pl.translate.hooks import with_defaults
 
@@ -47,6 +48,7 @@ class RunnerHooks:
             hook = NativeCallback(hook)
         if not isinstance(hook, Hook):
             raise ConfigTypeError(f"a hook must be a Hook or a dict, got {hook!r}")
+        adapt(hook)
         if given is not None:
             hook.priority = given
         if isinstance(hook, ParamSchedulerHook):

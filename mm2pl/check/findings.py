@@ -17,6 +17,7 @@ from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.config._positions import Positions, shown
 from mm2pl.plan import Note, Status
 from mm2pl.translate import examine
+from mm2pl.translate.older import Older, describe
 
 if TYPE_CHECKING:
     from mm2pl.check.build import Builder
@@ -145,22 +146,23 @@ def examine_file(
             os.chdir(here)
     if in_folder and _is_part(cfg):
         return FileReport(file, SKIPPED, skipped=PART)
-    report = _examine(file, cfg, settings)
-    report.warnings = list(dict.fromkeys(str(one.message) for one in caught))
+    report, older = _examine(file, cfg, settings)
+    report.warnings += dict.fromkeys(str(one.message) for one in caught)
     if builder is not None and report.error is None:
-        _build(report, cfg, builder)
+        _build(report, cfg, builder, older)
     if report.error is None:
         report.status = FINDINGS if report.findings else CLEAN
         _locate(report, settings)
     return report
 
 
-def _examine(file: str, cfg: Config, settings: Settings) -> FileReport:
+def _examine(file: str, cfg: Config, settings: Settings) -> tuple[FileReport, Older | None]:
     try:
         examination = examine(cast("Mapping[str, Any]", cfg), file, command=settings.command)
     except Exception as error:
         text = f"mm2pl fails on this config: {type(error).__name__}: {error}"
-        return unreadable(file, ConfigError(text, file=file, hint="please report this as a bug"))
+        bug = ConfigError(text, file=file, hint="please report this as a bug")
+        return unreadable(file, bug), None
     notes = examination.plan.notes
     kept = [note for note in notes if settings.all_keys or note.status.is_finding]
     kept_notes, problems = _told_once(
@@ -168,7 +170,10 @@ def _examine(file: str, cfg: Config, settings: Settings) -> FileReport:
         [_from_error(error, file) for error in examination.problems],
     )
     counts = dict(Counter(note.status.value for note in notes))
-    return FileReport(file, notes=kept_notes, problems=problems, counts=counts)
+    older = examination.older if examination.plan.older else None
+    told = [describe(older.changes)] if older else []
+    report = FileReport(file, notes=kept_notes, problems=problems, counts=counts, warnings=told)
+    return report, older
 
 
 def _told_once(
@@ -186,9 +191,9 @@ def _told_once(
     )
 
 
-def _build(report: FileReport, cfg: Config, builder: Builder) -> None:
+def _build(report: FileReport, cfg: Config, builder: Builder, older: Older | None) -> None:
     try:
-        report.build, found = builder.look_at(cfg)
+        report.build, found = builder.look_at(older.cfg if older else cfg)
     except FreshProcessNeeded:
         raise
     except BaseException as error:  # sys.exit() of a module that is imported, too
@@ -197,6 +202,8 @@ def _build(report: FileReport, cfg: Config, builder: Builder) -> None:
             "", WRONG, f"looking at its classes ended by {type(error).__name__}: {error}"
         )
         return
+    if older:
+        found = [replace(one, key_path=older.written(one.key_path)) for one in found]
     known = {one.key_path for one in report.findings}
     report.problems += [one for one in found if one.key_path not in known]
 

@@ -52,6 +52,8 @@ def _public() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name == "__all__":  # for `from mmengine import *`
         return _public()
+    if name == "Runner":  # as in MMEngine's first releases; not listed, as it needs torch
+        return import_module(f"{__name__}.runner").Runner
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     if not name.startswith("__"):

@@ -12,6 +12,8 @@ from mm2pl.plan import Plan
 from mm2pl.translate.hooks import plan_hooks
 from mm2pl.translate.loops import plan_eval, plan_train
 from mm2pl.translate.marks import read_marks
+from mm2pl.translate.older import Older
+from mm2pl.translate.older import work_in as work_in_older
 from mm2pl.translate.optim import plan_optim
 from mm2pl.translate.report import Report, raise_problems
 from mm2pl.translate.runtime import TOP_RULES, plan_runtime
@@ -30,11 +32,13 @@ class Examination:
         problems: All that is wrong.
         deferred: Those of the problems that :func:`translate` does not raise: what builds that
             part of a run will, if the run comes to it.
+        older: What of it was written in older forms.
     """
 
     plan: Plan
     problems: tuple[Mm2plError, ...]
     deferred: tuple[Mm2plError, ...] = ()
+    older: Older | None = None
 
 
 def translate(
@@ -66,7 +70,8 @@ def examine(
     if command is not None:
         cfg, added = profiles.with_profile(cfg, command)
         report.notes += profiles.notes(cfg, added)
-    draft = work_in(cfg, report)
+    older = work_in_older(cfg, report)
+    draft = work_in(older.cfg, report)
     cfg = draft.cfg
     read_top(getattr(cfg, "_cfg_dict", cfg), TOP_RULES, report)
     if cfg.get("model") is None:
@@ -84,8 +89,9 @@ def examine(
         notes=(),
     )
     read_marks(getattr(cfg, "_cfg_dict", cfg), [rule.key for rule in TOP_RULES], report)
-    plan = replace(plan, notes=tuple(report.notes))
-    return Examination(plan, tuple(report.problems), tuple(report.deferred))
+    plan = replace(plan, notes=tuple(older.notes(report.notes)), older=older.changes)
+    older.place(report.problems)
+    return Examination(plan, tuple(report.problems), tuple(report.deferred), older)
 
 
 def _file_of(cfg: Mapping[str, Any]) -> str | None:

@@ -381,6 +381,7 @@ MEANINGS: dict[str, Callable[[Draft, Any], None]] = {
     "profiler": _profiler,
     "detect_anomaly": _keep,
     "stop_on_nonfinite_loss": _keep,
+    "detect_anomalous_params": _keep,
     "callbacks": _callbacks,
     "logger": _logger,
     "schedule_per_update": _schedule_per_update,

@@ -191,6 +191,10 @@ class Hook:
         """
         return _is_multiple(runner.iter + 1 - start, n)
 
+    def every_n_iters(self, runner: Any, n: int) -> bool:
+        """Do what ``every_n_train_iters`` does; its name in MMEngine's first releases."""
+        return self.every_n_train_iters(runner, n)
+
     def end_of_epoch(self, dataloader: Any, batch_idx: int) -> bool:
         """Say whether this is the last batch of ``dataloader``."""
         return bool(batch_idx + 1 == len(dataloader))

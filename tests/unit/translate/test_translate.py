@@ -75,7 +75,7 @@ def test_the_config_is_left_as_it_was():
         ({"train_cfg": {"max_epochs": 1, "val_interval": 0}}, "train_cfg.val_interval", "least 1"),
         ({"param_scheduler": [{"end": 3}]}, "param_scheduler[0]", "needs a 'type'"),
         ({"param_scheduler": "MultiStepLR"}, "param_scheduler", "must be a scheduler"),
-        ({"custom_hooks": {"type": "A"}}, "custom_hooks", "must be a list"),
+        ({"custom_hooks": {"type_": "A"}}, "custom_hooks", "must be a list"),
         ({"default_hooks": {"logger": {"interval": 1}}}, "default_hooks.logger", "needs a 'type'"),
         ({"auto_scale_lr": {"enable": True}}, "auto_scale_lr", "base_batch_size"),
     ],
