@@ -90,6 +90,18 @@ _ROWS = {
         " before_test after_test",
     ),
 }
+# Others that work, whose arguments are left to the class.
+OTHERS = (
+    "Callback",
+    "Checkpoint",
+    "LambdaCallback",
+    "ModelPruning",
+    "ModelSummary",
+    "ProgressBar",
+    "RichModelSummary",
+    "RichProgressBar",
+    "TQDMProgressBar",
+)
 _SAVES = ("ModelCheckpoint", "OnExceptionCheckpoint")
 CALLBACKS = {
     name: KnownClass(
@@ -133,7 +145,8 @@ def read_callback(hook: Mapping[str, Any], path: str, report: Report) -> None:
     given = dict(raw_items(hook))
     name = type_name(given["type"])
     known = CALLBACKS.get(name)
-    choices = nearest(name, CALLBACKS) if known is None else []
+    names = (*CALLBACKS, *OTHERS)
+    choices = [] if name in names else nearest(name, names)
     status = Status.UNKNOWN if choices else Status.AS_IS
     text = f"Lightning has no {name}" if choices else f"Lightning's {name}"
     report.note(f"{path}.type", status, text, [f"{MODULE}.{one}" for one in choices])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     GradientAccumulationScheduler,
     LambdaCallback,
     ModelCheckpoint,
     TQDMProgressBar,
+    device_stats_monitor,
 )
 from torch import nn
 
@@ -21,6 +24,7 @@ from mm2pl import checkpoint
 from mm2pl.callbacks import NativeCallback
 from mm2pl.callbacks.native import TWINS
 from mm2pl.errors import ConfigError, Mm2plError
+from mm2pl.flexible_runner import FlexibleRunner
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dataset import DefaultSampler, default_collate
 from mm2pl.mmengine.evaluator import BaseMetric
@@ -29,9 +33,11 @@ from mm2pl.mmengine.model import BaseModel
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.runner import EpochBasedTrainLoop
 from mm2pl.runner import Runner
+from tests.unit.test_log_reads import DeviceReads
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-STOP = "lightning.pytorch.callbacks.EarlyStopping"
+MONITORS = "lightning.pytorch.callbacks"
+STOP = f"{MONITORS}.EarlyStopping"
 EPOCHS = {"by_epoch": True, "max_epochs": 1}
 ITERATIONS = {"type": "IterBasedTrainLoop", "max_iters": 4, "val_interval": 2}
 CALLED: list[str] = []
@@ -124,6 +130,35 @@ class Counts(pl.Callback):
 
     def on_load_checkpoint(self, trainer, pl_module, checkpoint):
         self.given = checkpoint["saved_by"]
+
+
+class Quiet(Line):
+    """Keeps no list of its losses but their number."""
+
+    def forward(self, inputs, mode="tensor"):
+        out = self.fc(inputs)
+        if mode == "loss":
+            self.losses.append(0.0)
+            return {"loss": (out**2).mean()}
+        return [out]
+
+
+class ReadsAtSteps(Hook):
+    """Tells which steps ended with reads of tensors."""
+
+    priority = "LOWEST"
+    found: ClassVar[list[int]] = []
+
+    def __init__(self, reads: DeviceReads) -> None:
+        self.reads = reads
+        self.found.clear()
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.reads.new.clear()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.reads.new:
+            self.found.append(batch_idx)
 
 
 class OwnLoop(EpochBasedTrainLoop):
@@ -358,6 +393,51 @@ def test_the_last_steps_losses_are_callback_metrics(build):
     metrics = runner.trainer.callback_metrics
     assert metrics["train/loss"].item() == metrics["loss"].item() == losses[-1]
     assert not metrics["loss"].requires_grad
+
+
+def test_looking_at_losses_waits_for_no_device_between_lines(build):
+    """EarlyStopping on a loss reads it at the end of an epoch, and nothing at a step."""
+    with DeviceReads() as reads:
+        stop = EarlyStopping("loss", check_on_train_epoch_end=True)
+        runner = build([stop, ReadsAtSteps(reads)], model={"type": Quiet})
+        runner.train()
+    assert ReadsAtSteps.found == [1]  # of two: the one behind which a line is written
+
+
+def test_device_stats_reach_the_backends(build, monkeypatch):
+    monkeypatch.setattr(device_stats_monitor, "_PSUTIL_AVAILABLE", True)
+    monkeypatch.setattr(CPUAccelerator, "get_device_stats", lambda self, device: {"load": 0.5})
+    logger = {"logger": {"type": "LoggerHook", "interval": 1}}
+    runner = build([{"type": f"{MONITORS}.DeviceStatsMonitor"}], default_hooks=logger)
+    runner.train()
+    (file,) = Path(runner.work_dir).rglob("scalars.json")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    stats = [line for line in lines if "DeviceStatsMonitor.on_train_batch_end/load" in line]
+    assert [line["step"] for line in stats] == [0, 1]
+
+
+def test_a_missing_package_of_the_monitor_is_named(build, monkeypatch):
+    monkeypatch.setattr(device_stats_monitor, "_PSUTIL_AVAILABLE", False)
+    with pytest.raises(ModuleNotFoundError, match="psutil"):
+        build([{"type": f"{MONITORS}.DeviceStatsMonitor"}]).train()
+
+
+def test_learning_rates_are_written_at_the_logs_pace(build):
+    logger = {"logger": {"type": "LoggerHook", "interval": 2}}
+    monitor = {"type": f"{MONITORS}.LearningRateMonitor", "logging_interval": "step"}
+    runner = build([monitor], {"by_epoch": True, "max_epochs": 2}, default_hooks=logger)
+    runner.train()
+    (file,) = Path(runner.work_dir).rglob("scalars.json")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["step"] for line in lines if "lr-SGD" in line] == [1, 3]
+
+
+def test_the_flexible_runner_takes_callbacks_too(tmp_path):
+    cfg = config(tmp_path, MIXED, runner_type="FlexibleRunner")
+    runner = FlexibleRunner.from_cfg(cfg)
+    runner.train()
+    calls = twice(CALLED, "after_train_iter on_train_batch_end")
+    assert [one.split()[0] for one in calls] == ORDER * 2
 
 
 def test_a_metric_of_the_validation_keeps_its_name(build):
