@@ -6,6 +6,9 @@ from typing import Any
 
 from case import Case, loader
 from mmengine.hooks import EMAHook
+from mmengine.model import ExponentialMovingAverage
+from mmengine.registry import HOOKS, MODELS
+from torch import Tensor
 from tracing import digest
 
 SHORT = {"by_epoch": True, "max_epochs": 2}
@@ -59,6 +62,64 @@ def plain_mean(case: Case) -> None:
 def two_averages(case: Case) -> None:
     """Each exchanges its weights with the model's: their order shows."""
     _train(case, [*_ema(priority="HIGH"), *_ema(momentum=0.3)])
+
+
+def around_all_other_hooks(case: Case) -> None:
+    """The log and the best checkpoint come between the exchanges of the two."""
+    best = {"type": "CheckpointHook", "interval": 1, "save_best": "auto", "save_optimizer": False}
+    rows = [*_ema(momentum=0.3, priority="LOWEST"), *_ema(priority="HIGHEST")]
+    _train(case, rows, default_hooks={"checkpoint": best})
+
+
+@MODELS.register_module()
+class FadingEMA(ExponentialMovingAverage):
+    """An average of a library's own, with the arguments that its base takes by position."""
+
+    def __init__(self, model: Any, momentum: float = 0.1, gamma: int = 5, **options: Any) -> None:
+        super().__init__(model=model, momentum=momentum, **options)
+        self.gamma = gamma
+
+    def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: Any) -> None:
+        share = (1 - self.momentum) * 2.0 ** (-float(1 + steps) / self.gamma) + self.momentum
+        averaged_param.lerp_(source_param, share)
+
+
+def average_of_a_librarys_own(case: Case) -> None:
+    """From the second epoch on, resumed before and after it."""
+    row = {"type": "EMAHook", "ema_type": "FadingEMA", "update_buffers": True, "begin_epoch": 2}
+    changes: dict[str, Any] = {"train_cfg": {"by_epoch": True, "max_epochs": 3}}
+    _train(case, [{**row, "priority": 49}], **changes)
+    for epoch in (1, 2):
+        start = str(case.work_dir / f"epoch_{epoch}.pth")
+        _train(case, [{**row, "priority": 49}], **changes, resume=True, load_from=start)
+
+
+@HOOKS.register_module()
+class EvaluateBoth(EMAHook):
+    """Evaluates the weights in training after the average, as mmpretrain's hook can."""
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        super().after_val_epoch(runner, metrics)
+        self._again(runner, runner.val_loop, "val")
+
+    def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        super().after_test_epoch(runner, metrics)
+        self._again(runner, runner.test_loop, "test")
+
+    def _again(self, runner: Any, loop: Any, stage: str) -> None:
+        runner.model.eval()
+        for index, batch in enumerate(loop.dataloader):
+            loop.run_iter(index, batch)
+        metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
+        for name, value in metrics.items():
+            runner.message_hub.update_scalar(f"{stage}/{name}_origin", value)
+
+
+def both_weights_evaluated(case: Case) -> None:
+    row = {"type": "EvaluateBoth", "momentum": 0.1}
+    _train(case, [row]).test()
+    changes = {"train_cfg": ITERATIONS, "train_dataloader": ENDLESS}
+    _train(case, [{**row, "priority": "ABOVE_NORMAL"}], **changes).test()
 
 
 def large_momentum(case: Case) -> None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from case import Case, loader
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Priority
+from toys import PIPELINE
 from tracing import EVENTS
 
 SHORT = {"by_epoch": True, "max_epochs": 2}
+ITERATIONS = {"type": "IterBasedTrainLoop", "max_iters": 7, "val_interval": 3}
+ENDLESS = loader(sampler={"type": "InfiniteSampler"})
+DEFAULTS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+RATES: dict[str, Any] = {"type": "ExponentialLR", "gamma": 0.7, "by_epoch": False}
+BUILT_IN: list[dict[str, Any]] = [
+    {"type": "EMAHook", "momentum": 0.1, "begin_iter": 2},
+    {"type": "EmptyCacheHook", "before_epoch": True, "after_iter": True},
+    {"type": "SyncBuffersHook"},
+    {"type": "ProfilerHook", "by_epoch": False, "profile_times": 2, "json_trace_path": "trace"},
+    {"type": "EarlyStoppingHook", "monitor": "toy/accuracy", "patience": 2, "min_delta": 0.3},
+    {"type": "NaiveVisualizationHook", "interval": 100},
+]
 
 
 @HOOKS.register_module()
@@ -161,7 +175,212 @@ def call_of_an_own_point(case: Case) -> None:
 
 
 def no_default_hooks(case: Case) -> None:
-    names = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
-    hooks = dict.fromkeys(names)
+    hooks = dict.fromkeys(DEFAULTS)
     sampler = loader(sampler={"type": "DefaultSampler", "shuffle": True})
     case.train(default_hooks=hooks, train_dataloader=sampler, train_cfg=SHORT)
+
+
+def each_default_hook_alone_in_epochs(case: Case) -> None:
+    schedules = [RATES, {"type": "StepLR", "step_size": 1}]
+    for alone in DEFAULTS:
+        hooks = dict.fromkeys(name for name in DEFAULTS if name != alone)
+        case.train(default_hooks=hooks, train_cfg=SHORT, param_scheduler=schedules)
+
+
+def each_default_hook_alone_in_iterations(case: Case) -> None:
+    changes = {"train_cfg": ITERATIONS, "train_dataloader": ENDLESS, "param_scheduler": RATES}
+    for alone in DEFAULTS:
+        hooks = dict.fromkeys(name for name in DEFAULTS if name != alone)
+        case.train(default_hooks=hooks, **changes)
+
+
+def all_built_in_hooks_in_epochs(case: Case) -> None:
+    checkpoint = {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 1}
+    runner = case.train(
+        train_cfg={"by_epoch": True, "max_epochs": 4},
+        default_hooks={"logger": {"type": "LoggerHook", "interval": 2}, "checkpoint": checkpoint},
+        custom_hooks=BUILT_IN,
+        param_scheduler=[RATES, {"type": "StepLR", "step_size": 1}],
+    )
+    runner.test()
+    case.note(runner.epoch)
+
+
+def all_built_in_hooks_in_iterations(case: Case) -> None:
+    logger = {"type": "LoggerHook", "interval": 2, "log_metric_by_epoch": False}
+    checkpoint = {"type": "CheckpointHook", "interval": 2, "by_epoch": False}
+    runner = case.train(
+        train_cfg={**ITERATIONS, "max_iters": 13},
+        train_dataloader=ENDLESS,
+        default_hooks={"logger": logger, "checkpoint": checkpoint},
+        custom_hooks=BUILT_IN,
+        param_scheduler=RATES,
+        log_processor={"by_epoch": False},
+    )
+    runner.test()
+    case.note(runner.iter)
+
+
+class Plain(Hook):
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        EVENTS.append({"plain": self.tag, "iter": runner.iter})
+
+
+class Silent(Plain):
+    """Says nothing of its points; the runner asks the hook itself."""
+
+    def get_triggered_stages(self) -> list[str]:
+        return []
+
+
+class Growing(Hook):
+    """Gets methods, and loses them, while it runs."""
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        EVENTS.append({"growing": runner.iter})
+        if runner.iter == 2:
+            self.after_train_iter = self._note  # type: ignore[method-assign]
+        if runner.iter == 3:
+            self.before_train_iter = self._note  # type: ignore[method-assign]
+
+    def _note(self, runner: Any, **given: Any) -> None:
+        EVENTS.append({"noted": runner.iter, "given": sorted(given)})
+
+
+class NoHook:
+    """Has points, but not the base class."""
+
+    priority = "NORMAL"
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        EVENTS.append({"no hook": sorted(checkpoint)[0]})
+
+
+def hooks_of_odd_forms(case: Case) -> None:
+    shared, twice = Hook(), Plain("twice")
+    shared._before_iter = lambda runner, batch_idx, data_batch, mode: EVENTS.append(  # type: ignore[method-assign]
+        {"shared": mode, "batch": batch_idx}
+    )
+    runner = case.runner(train_cfg=SHORT)
+    for hook in (Silent("silent"), shared, Growing(), twice, twice):
+        runner.register_hook(hook)
+    runner._hooks.append(NoHook())
+    runner.train()
+
+
+class ChangeTheList(Hook):
+    """Adds, takes away, exchanges and turns round hooks, itself too."""
+
+    priority = "LOW"
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        hooks = runner.hooks
+        EVENTS.append({"change at": runner.iter})
+        if runner.iter == 2 and len(hooks) < 13:  # in front: MMEngine calls this one once more
+            runner.register_hook(Plain("high"), priority="HIGH")
+        if runner.iter == 3:
+            runner.register_hook(Plain("low"), priority="LOWEST")
+        if runner.iter == 5:
+            hooks[[type(hook) is Plain for hook in hooks].index(True)] = Plain("other")
+        if runner.iter == 7:
+            hooks.reverse()
+        if runner.iter == 9:
+            hooks.remove(self)
+
+
+def a_list_of_hooks_that_changes(case: Case) -> None:
+    runner = case.runner(train_cfg=SHORT)
+    for hook in (Plain("first"), ChangeTheList()):
+        runner.register_hook(hook)
+    runner.train()
+
+
+class RunLoops(Hook):
+    """Validates and tests in the middle of things."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if runner.iter == 2:
+            EVENTS.append({"validated": runner.val_loop.run()})
+
+    def after_train_epoch(self, runner: Any) -> None:
+        if runner.epoch == 0:
+            EVENTS.append({"tested": runner.test_loop.run(), "train": runner.model.training})
+
+    def after_train(self, runner: Any) -> None:
+        EVENTS.append({"validated": runner.val(), "tested": runner.test()})
+
+
+def loops_run_by_a_hook(case: Case) -> None:
+    runner = case.runner(train_cfg=SHORT, custom_hooks=BUILT_IN[:1])
+    runner.register_hook(RunLoops())
+    runner.train()
+
+
+class SwapLoader(Hook):
+    """Gives the loop another loader: before, in and after an epoch, and after a validation."""
+
+    def _swap(self, runner: Any, size: int) -> None:
+        data = {"type": "ToyDataset", "size": size}
+        section = {**loader(of=data), "batch_size": 3}
+        runner.train_loop.dataloader = runner.build_dataloader(section, seed=runner.seed)
+        EVENTS.append({"swapped": size, "max_iters": runner.max_iters})
+
+    def before_train_epoch(self, runner: Any) -> None:
+        if runner.epoch == 1:
+            self._swap(runner, 15)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if runner.epoch == 2 and batch_idx == 1:
+            self._swap(runner, 9)
+
+    def after_train_epoch(self, runner: Any) -> None:
+        if runner.epoch == 3:
+            self._swap(runner, 12)
+
+    def after_val(self, runner: Any) -> None:
+        if runner.epoch == 5:
+            self._swap(runner, 18)
+
+
+def swapped_loaders_of_epochs(case: Case) -> None:
+    runner = case.runner(train_cfg={"by_epoch": True, "max_epochs": 6}, param_scheduler=RATES)
+    runner.register_hook(SwapLoader())
+    runner.train()
+    case.note(runner.iter, runner.max_iters, len(runner.train_dataloader))
+
+
+@HOOKS.register_module()
+class SwitchRecipe(Hook):
+    """Changes pipeline, loss and preprocessor at an epoch, and at once when resuming after it."""
+
+    def before_train(self, runner: Any) -> None:
+        if runner._resume and runner.epoch > 1:
+            self._switch(runner)
+
+    def before_train_epoch(self, runner: Any) -> None:
+        if runner.epoch == 1:
+            self._switch(runner)
+
+    def _switch(self, runner: Any) -> None:
+        runner.logger.info("Switch.")
+        data = runner.train_loop.dataloader
+        data.dataset.pipeline.transforms[1].probability = 1.0
+        data._iterator = None  # restarts persistent workers
+        runner.model.losses = lambda logits, labels: {
+            "loss": torch.nn.functional.cross_entropy(logits, labels) * 0.5
+        }
+
+
+def switched_recipe(case: Case) -> None:
+    data = {"type": "ListDataset", "size": 12, "pipeline": PIPELINE}
+    changes: dict[str, Any] = {
+        "train_dataloader": loader(of=data, num_workers=1, persistent_workers=True),
+        "custom_hooks": [{"type": "SwitchRecipe", "priority": "HIGH"}],
+    }
+    case.train(**changes)
+    case.train(**changes, resume=True, load_from=str(case.work_dir / "epoch_2.pth"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
 import torch
 from case import Case, eval_loader, loader
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import LoggerHook
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.optim import MultiStepLR, OptimWrapper
-from mmengine.registry import DATASETS, METRICS, MODELS
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmengine.runner import Runner
 from toys import ToyAccuracy, ToyDataset, ToyModel
 from tracing import tracers
@@ -35,6 +37,99 @@ def log_processor_settings(case: Case) -> None:
         "mean_pattern": r".*(loss|time|data_time).*",
     }
     case.train(log_processor=processor, train_cfg=SHORT)
+
+
+@HOOKS.register_module()
+class Recorder(Hook):
+    """Records scalars with counts, for other phases, and facts that are no numbers."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        hub = runner.message_hub
+        hub.update_scalar("train/images", 4, 4)
+        hub.update_scalar("train/grad_norm", batch_idx * 1.5)
+        weighted = {"value": outputs["loss"], "count": 3}
+        hub.update_scalars({"train/loss_x": weighted, "train/aux_lr": 1e-3, "other": 1.0})
+        hub.update_scalar("train/forgotten", 1.0 * batch_idx, resumed=False)
+        hub.update_info("train/list", [1, 2])
+        hub.update_info("val/matrix", np.arange(3))
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        runner.message_hub.update_scalar("val/val/loss_v", 0.1 * batch_idx)
+        runner.message_hub.update_scalar("val/loss_w", 0.1 * batch_idx)
+        runner.message_hub.update_info("val/text", "hello")
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        runner.message_hub.update_scalar("test/n", batch_idx)
+
+
+def _train_with_random_log(case: Case, draw: random.Random, by_epoch: bool, nested: bool) -> None:
+    """Train, validate and test with any settings of the log."""
+    windows = [1, 3, 100, "global", *(["epoch"] if by_epoch else [])]
+    names = ["loss", "lr", "grad_norm", "toy/accuracy", "images", "absent", "val/loss_v", "loss_x"]
+    columns = [
+        {
+            "data_src": name,
+            "method_name": draw.choice(["mean", "max", "min"]),
+            "window_size": draw.choice(windows),
+            **({"log_name": f"column_{name}"} if draw.random() < 0.5 else {}),
+        }
+        for name in draw.sample(names, 4)
+    ]
+    processor = {
+        "window_size": draw.choice([1, 2, 3, 10, 100]),
+        "by_epoch": by_epoch,
+        "custom_cfg": columns,
+        "num_digits": draw.choice([0, 2, 7]),
+        "log_with_hierarchy": nested,
+        "mean_pattern": draw.choice([".*(acc|images).*", "^$", "lr", "train.*|loss"]),
+    }
+    logger = {
+        "type": "LoggerHook",
+        "interval": draw.choice([1, 2, 4, 5, 20]),
+        "ignore_last": draw.random() < 0.5,
+        "interval_exp_name": draw.choice([1, 3, 5]),
+        "log_metric_by_epoch": draw.random() < 0.5,
+    }
+    changes: dict[str, Any] = {"train_cfg": SHORT}
+    if not by_epoch:
+        loop = {"type": "IterBasedTrainLoop", "max_iters": 11, "val_interval": 4}
+        changes = {"train_cfg": loop}
+        changes["train_dataloader"] = loader(sampler={"type": "InfiniteSampler"})
+    runner = case.train(
+        log_processor=processor,
+        default_hooks={"logger": logger},
+        custom_hooks=[{"type": "Recorder", "priority": draw.choice(["HIGH", "VERY_LOW"])}],
+        val_dataloader=eval_loader(batch_size=draw.choice([1, 3])),
+        param_scheduler=WARMUP,
+        **changes,
+    )
+    runner.test()
+
+
+def random_logs_of_epochs(case: Case) -> None:
+    draw = random.Random(5)
+    for nested in (False, True):
+        _train_with_random_log(case, draw, by_epoch=True, nested=nested)
+
+
+def random_logs_of_iterations(case: Case) -> None:
+    draw = random.Random(6)
+    for nested in (False, True):
+        _train_with_random_log(case, draw, by_epoch=False, nested=nested)
+
+
+def logs_copied_and_moved(case: Case) -> None:
+    """One kind of file each time: files are found in any order."""
+    for suffix, keep in (("scalars.json", False), (".log", True)):
+        logger = {"type": "LoggerHook", "out_dir": str(case.work_dir / "out")}
+        logger |= {"out_suffix": suffix, "keep_local": keep}
+        case.train(default_hooks={"logger": logger}, train_cfg=SHORT)
 
 
 def logger_settings(case: Case) -> None:
