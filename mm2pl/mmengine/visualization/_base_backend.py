@@ -100,6 +100,30 @@ class BaseVisBackend(ABC):
         """Close what was opened."""
 
 
+class OneByOne(BaseVisBackend):
+    """A backend whose service takes one number at a time."""
+
+    _refuses_step = False
+
+    @force_init_env
+    def add_scalars(
+        self,
+        scalar_dict: dict[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Record several numbers, each under its name (``file_path`` is not used).
+
+        Raises:
+            AssertionError: One is named ``step``, where MMEngine's backend refuses that.
+        """
+        if self._refuses_step:
+            refuse_step(scalar_dict)
+        for name, value in scalar_dict.items():
+            self.add_scalar(name, value, step)
+
+
 def import_for(backend: BaseVisBackend, module: str) -> Any:
     """Return the module of a backend's optional package.
 
@@ -127,13 +151,22 @@ def stored_files(
     return [(name, os.path.join(folder, name)) for name in scandir(folder, endings, recursive)]
 
 
+def require_type(name: str, value: Any, kind: type) -> None:
+    """Refuse an argument of another type.
+
+    Raises:
+        AssertionError: As in MMEngine.
+    """
+    if not isinstance(value, kind):
+        raise AssertionError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
+
+
 def refuse_step(scalar_dict: dict[str, Any]) -> None:
     """Refuse a scalar named ``step``, and what is no dict.
 
     Raises:
         AssertionError: Which of them it is.
     """
-    if not isinstance(scalar_dict, dict):
-        raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+    require_type("scalar_dict", scalar_dict, dict)
     if "step" in scalar_dict:
         raise AssertionError("no scalar may be named 'step'. Hint: use the argument step.")

@@ -15,10 +15,10 @@ from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import VISBACKENDS
 from mm2pl.mmengine.visualization._base_backend import (
     BaseVisBackend,
+    OneByOne,
     Suffix,
     force_init_env,
     import_for,
-    refuse_step,
     stored_files,
 )
 from mm2pl.mmengine.visualization.utils import Image
@@ -132,7 +132,7 @@ class WandbVisBackend(BaseVisBackend):
 
 
 @VISBACKENDS.register_module()
-class ClearMLVisBackend(BaseVisBackend):
+class ClearMLVisBackend(OneByOne):
     """Records to a task of ClearML (extra ``clearml``).
 
     Args:
@@ -141,6 +141,8 @@ class ClearMLVisBackend(BaseVisBackend):
         artifact_suffix: Endings of the files in the config's ``work_dir`` that are uploaded at the
             end.
     """
+
+    _refuses_step = True
 
     _config: Config | None = None
 
@@ -186,19 +188,6 @@ class ClearMLVisBackend(BaseVisBackend):
         """Record a number."""
         self._logger.report_scalar(title=name, series=name, value=value, iteration=step)
 
-    @force_init_env
-    def add_scalars(
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record several numbers, none of them named ``step``."""
-        refuse_step(scalar_dict)
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
-
     def close(self) -> None:
         """Upload the files and close the task."""
         if not self._env_initialized:
@@ -210,13 +199,15 @@ class ClearMLVisBackend(BaseVisBackend):
 
 
 @VISBACKENDS.register_module()
-class NeptuneVisBackend(BaseVisBackend):
+class NeptuneVisBackend(OneByOne):
     """Records to a run of Neptune (extra ``neptune``).
 
     Args:
         save_dir: Not used.
         init_kwargs: Arguments of ``neptune.init_run``; without any the run is an offline one.
     """
+
+    _refuses_step = True
 
     def __init__(
         self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None
@@ -259,19 +250,6 @@ class NeptuneVisBackend(BaseVisBackend):
         """Record a number."""
         self._neptune[name].append(value, step=step)
 
-    @force_init_env
-    def add_scalars(
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record several numbers, none of them named ``step``."""
-        refuse_step(scalar_dict)
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
-
     def close(self) -> None:
         """Stop the run; recording again starts another."""
         if self._env_initialized:
@@ -280,7 +258,7 @@ class NeptuneVisBackend(BaseVisBackend):
 
 
 @VISBACKENDS.register_module()
-class AimVisBackend(BaseVisBackend):
+class AimVisBackend(OneByOne):
     """Records to a run of Aim (extra ``aim``), in the repository that ``init_kwargs`` names.
 
     Args:
@@ -326,18 +304,6 @@ class AimVisBackend(BaseVisBackend):
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Record a number."""
         self._aim_run.track(name=name, value=value, step=step)
-
-    @force_init_env
-    def add_scalars(
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record several numbers."""
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close the run; recording again starts another."""

@@ -17,10 +17,12 @@ from mm2pl.mmengine.registry import VISBACKENDS
 from mm2pl.mmengine.utils import scandir
 from mm2pl.mmengine.visualization._base_backend import (
     BaseVisBackend,
+    OneByOne,
     Suffix,
     force_init_env,
     import_for,
     refuse_step,
+    require_type,
     stored_files,
 )
 from mm2pl.mmengine.visualization.utils import Image
@@ -187,7 +189,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 @VISBACKENDS.register_module()
-class DVCLiveVisBackend(BaseVisBackend):
+class DVCLiveVisBackend(OneByOne):
     """Records to files of DVCLive (extra ``dvclive``).
 
     Differs: outside a git repository no ``dvc init --force`` is run in the current folder. A
@@ -224,8 +226,7 @@ class DVCLiveVisBackend(BaseVisBackend):
     @force_init_env
     def add_config(self, config: Config, **kwargs: Any) -> None:
         """Record the config as parameters."""
-        if not isinstance(config, Config):
-            raise AssertionError(f"config must be a Config, got {type(config).__name__}")
+        require_type("config", config, Config)
         self._dvclive.log_params(_as_params(config.to_dict()))
 
     @force_init_env
@@ -242,18 +243,6 @@ class DVCLiveVisBackend(BaseVisBackend):
             value = value.item()
         self._dvclive.step = step
         self._dvclive.log_metric(name, value)
-
-    @force_init_env
-    def add_scalars(
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record several numbers."""
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Make artifacts of the files, and end; recording again opens another."""

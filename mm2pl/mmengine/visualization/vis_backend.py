@@ -18,8 +18,9 @@ from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import VISBACKENDS
 from mm2pl.mmengine.visualization._base_backend import (
     BaseVisBackend,
+    OneByOne,
     force_init_env,
-    refuse_step,
+    require_type,
 )
 from mm2pl.mmengine.visualization._services import (
     AimVisBackend,
@@ -97,8 +98,7 @@ class LocalVisBackend(BaseVisBackend):
     @force_init_env
     def add_config(self, config: Config, **kwargs: Any) -> None:
         """Write the config file."""
-        if not isinstance(config, Config):
-            raise AssertionError(f"config must be a Config, got {type(config).__name__}")
+        require_type("config", config, Config)
         config.dump(self._config_save_file)
 
     @force_init_env
@@ -140,8 +140,7 @@ class LocalVisBackend(BaseVisBackend):
         Raises:
             AssertionError: ``file_path`` is no ``.json`` or is the scalars' own file.
         """
-        if not isinstance(scalar_dict, dict):
-            raise AssertionError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        require_type("scalar_dict", scalar_dict, dict)
         line = dict(scalar_dict)
         line.setdefault("step", step)
         if file_path is not None:
@@ -159,7 +158,7 @@ class LocalVisBackend(BaseVisBackend):
 
 
 @VISBACKENDS.register_module()
-class TensorboardVisBackend(BaseVisBackend):
+class TensorboardVisBackend(OneByOne):
     """Records to TensorBoard event files in ``save_dir``.
 
     Differs: ``add_graph`` records the graph if it is given a batch.
@@ -167,6 +166,8 @@ class TensorboardVisBackend(BaseVisBackend):
     Args:
         save_dir: The folder.
     """
+
+    _refuses_step = True
 
     def _init_env(self) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
@@ -217,23 +218,6 @@ class TensorboardVisBackend(BaseVisBackend):
             self._tensorboard.add_scalar(name, value, step)
         else:
             warnings.warn(f"TensorBoard: {name!r} is a {type(value).__name__}, no number: skipped")
-
-    @force_init_env
-    def add_scalars(
-        self,
-        scalar_dict: dict[str, Any],
-        step: int = 0,
-        file_path: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Record several numbers, each under its name (``file_path`` is not used).
-
-        Raises:
-            AssertionError: There is a scalar named ``step``.
-        """
-        refuse_step(scalar_dict)
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close the event file; recording again opens another."""
