@@ -1,7 +1,7 @@
 """Averages of a model's weights over training.
 
-They do not stand on ``torch.optim.swa_utils.AveragedModel``: its sums agree with MMEngine's to the
-last bit (``get_ema_multi_avg_fn(1 - momentum)``, ``get_swa_multi_avg_fn()``), but it knows no
+They do not stand on ``torch.optim.swa_utils.AveragedModel``: its functions agree with
+MMEngine's (``get_ema_multi_avg_fn(1 - momentum)``, ``get_swa_multi_avg_fn()``), but it knows no
 ``interval``, counts under another name than the ``steps`` of MMEngine's checkpoints, averages
 integers with ``use_buffers`` (MMEngine leaves them alone), keeps ``requires_grad``, and calls
 functions of its own form where subclasses of users define ``avg_func``. Nothing but its constructor
