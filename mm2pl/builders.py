@@ -15,6 +15,7 @@ from mm2pl.errors import (
     ConfigAssertionError,
     ConfigError,
     ConfigRuntimeError,
+    ConfigTypeAssertionError,
     ConfigTypeError,
     ModelError,
 )
@@ -195,15 +196,16 @@ class RunnerBuilders:
             return evaluator
         if is_evaluator(evaluator):
             return EVALUATOR.build({"type": "Evaluator", **evaluator})  # type: ignore[no-any-return]
-        if isinstance(evaluator, (Mapping, list, tuple, BaseMetric)) or is_torchmetric(
-            type(evaluator)
-        ):
+        lone = isinstance(evaluator, BaseMetric) or is_torchmetric(type(evaluator))
+        if lone or isinstance(evaluator, (Mapping, list, tuple)):
             try:
                 return Evaluator(evaluator)
             except Exception as error:
                 record(error, evaluator, "")  # which of them
                 raise
-        raise ConfigTypeError(
+        if hasattr(evaluator, "process") and hasattr(evaluator, "evaluate"):
+            return evaluator  # type: ignore[no-any-return]  # no Evaluator, but does what one does
+        raise ConfigTypeAssertionError(
             f"an evaluator must be a dict, a list of dicts or an Evaluator, got {evaluator!r}"
         )
 
