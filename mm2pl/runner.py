@@ -14,29 +14,25 @@ from torch import nn
 from mm2pl import _lightning, environment
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
-from mm2pl.compiling import compile_method
 from mm2pl.data import RunnerDataModule
 from mm2pl.distributed import check_launcher
 from mm2pl.driving import Driver, driver_of
-from mm2pl.errors import ConfigError, ConfigRuntimeError, ConfigTypeError, ModelError
+from mm2pl.errors import ConfigError, ConfigRuntimeError
 from mm2pl.loggers import VisualizerLogger
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.device.utils import stay_on_cpu
-from mm2pl.mmengine.dist import broadcast, get_dist_info, is_main_process
+from mm2pl.mmengine.dist import get_dist_info, is_main_process
 from mm2pl.mmengine.hooks import Hook
-from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
-from mm2pl.mmengine.optim import OptimWrapper, _ParamScheduler
 from mm2pl.mmengine.registry import RUNNERS, DefaultScope
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mm2pl.mmengine.runner.utils import set_random_seed
 from mm2pl.module import RunnerModule
 from mm2pl.natives import copied
-from mm2pl.optim import scale_to_batch_size
 from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
 from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_hooks import RunnerHooks
+from mm2pl.runner_model import RunnerModel
 from mm2pl.runner_older import OlderRunner, check_older
 from mm2pl.runner_views import RunnerViews
 from mm2pl.trainer import check_processes, make_trainer, more_loggers, scratch_folder
@@ -48,15 +44,9 @@ from mm2pl.translate.trainer_args import describe, put_changes
 
 __all__ = ["Runner"]
 
-# Keys of a config that name sub-modules of the model, and what is done to these.
-_FEATURES: dict[str, Callable[[nn.Module, Any], None]] = {
-    "activation_checkpointing": turn_on_activation_checkpointing,
-    "efficient_conv_bn_eval": turn_on_efficient_conv_bn_eval,
-}
-
 
 @RUNNERS.register_module()
-class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews, OlderRunner):
+class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerModel, RunnerViews, OlderRunner):
     """Trains, validates and tests by a config, on Lightning's Trainer.
 
     The arguments are MMEngine's and stand in a config under the same names; each may be a config
@@ -383,68 +373,10 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerViews, OlderR
         if given is not None:
             setattr(self, name, build(given))
 
-    def _enable_features(self) -> None:
-        for name, turn_on in _FEATURES.items():
-            modules = getattr(self.plan.runtime, name)
-            if modules is not None:
-                self.logger.info(f'Enabling the "{name}" feature for sub-modules: {modules}')
-                turn_on(self.bare_model, modules)
-
     def _tell_epochs(self) -> None:
         by_epoch = driver_of(self._train_loop) is not Driver.ITSELF and self._train_loop.by_epoch
         epochs = (self.epoch, self.max_epochs) if by_epoch else (0, 1)
         _lightning.set_epochs(self.trainer, *epochs)
-
-    def _check_model(self, *methods: str) -> None:
-        for method in methods:
-            if not hasattr(self.bare_model, method):
-                raise ModelError(
-                    f"{self._model_name} has no {method}()",
-                    key_path="model",
-                    hint="derive the model from mmengine.model.BaseModel",
-                )
-
-    def _init_model_weights(self) -> None:
-        model: Any = self.bare_model
-        if hasattr(model, "init_weights"):
-            model.init_weights()
-            for value in model.state_dict().values():
-                broadcast(value)
-
-    def _maybe_compile(self, target: str) -> None:
-        options = self.plan.runtime.compile
-        if options is None or options is False:
-            return
-        if options is True:
-            options = {}
-        if not isinstance(options, Mapping):
-            raise ConfigTypeError(
-                f"compile must be a bool or a dict, got {options!r}", key_path="compile"
-            )
-        compile_method(self.model, target, options, self.logger)
-
-    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
-        """Scale learning rates by the ratio of the batch size to ``base_batch_size``.
-
-        Args:
-            optim_wrapper: The built wrapper or wrappers.
-            auto_scale_lr: ``enable`` and ``base_batch_size``.
-        """
-        if not auto_scale_lr or not auto_scale_lr.get("enable", False):
-            return
-        assert "base_batch_size" in auto_scale_lr, "Lack of `base_batch_size` in `auto_scale_lr`."
-        if _any_built(self.param_schedulers):
-            raise RuntimeError(
-                "`scale_lr` should be called before building ParamScheduler because ParamScheduler"
-                " will store initial lr from optimizer wrappers"
-            )
-        assert isinstance(optim_wrapper, OptimWrapper), (
-            "`scale_lr should be called after building OptimWrapper"
-        )
-        loader: Any = self._train_dataloader
-        size = loader["batch_size"] if isinstance(loader, Mapping) else loader.batch_size
-        real = self.world_size * size
-        scale_to_batch_size(optim_wrapper, real, auto_scale_lr["base_batch_size"], self.logger)
 
     def dump_config(self) -> None:
         """Copy the config into ``work_dir``."""
@@ -484,12 +416,3 @@ def _make_folder(path: str) -> None:
             key_path="work_dir",
             hint="check the path and its permissions",
         ) from error
-
-
-def _any_built(schedulers: Any) -> bool:
-    """Whether there is a built scheduler in a config of schedulers."""
-    if isinstance(schedulers, Mapping):
-        return "type" not in schedulers and any(map(_any_built, schedulers.values()))
-    if isinstance(schedulers, (list, tuple)):
-        return any(map(_any_built, schedulers))
-    return isinstance(schedulers, _ParamScheduler)
