@@ -198,8 +198,18 @@ class ClearMLVisBackend(OneByOne):
         self._env_initialized = False
 
 
+class _RunBackend(OneByOne):
+    """A backend that needs nothing but the arguments of a run."""
+
+    def __init__(
+        self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(save_dir)
+        self._init_kwargs = init_kwargs
+
+
 @VISBACKENDS.register_module()
-class NeptuneVisBackend(OneByOne):
+class NeptuneVisBackend(_RunBackend):
     """Records to a run of Neptune (extra ``neptune``).
 
     Args:
@@ -208,12 +218,6 @@ class NeptuneVisBackend(OneByOne):
     """
 
     _refuses_step = True
-
-    def __init__(
-        self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(save_dir)
-        self._init_kwargs = init_kwargs
 
     def _init_env(self) -> None:
         neptune = import_for(self, "neptune")
@@ -258,19 +262,13 @@ class NeptuneVisBackend(OneByOne):
 
 
 @VISBACKENDS.register_module()
-class AimVisBackend(OneByOne):
+class AimVisBackend(_RunBackend):
     """Records to a run of Aim (extra ``aim``), in the repository that ``init_kwargs`` names.
 
     Args:
         save_dir: Its last two folders name the experiment; by default that is the time.
         init_kwargs: Arguments of ``aim.Run``.
     """
-
-    def __init__(
-        self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(save_dir)
-        self._init_kwargs = init_kwargs
 
     def _init_env(self) -> None:
         name = datetime.now().strftime("%Y%m%d_%H%M%S")

@@ -227,26 +227,29 @@ def test_metrics_that_are_no_dict_and_no_list_are_refused(tmp_path: Path) -> Non
         WandbVisBackend(str(tmp_path), define_metric_cfg="acc").add_scalar("a", 1)  # type: ignore[arg-type]
 
 
-def test_an_image_without_an_ending_gets_one_for_mlflow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def mlflow_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Put a fake in the place of MLflow; it notes what is called."""
     calls: list[Any] = []
     monkeypatch.setitem(sys.modules, "mlflow", Fake("mlflow", calls))  # type: ignore[arg-type]
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return calls
+
+
+def test_an_image_without_an_ending_gets_one_for_mlflow(
+    tmp_path: Path, mlflow_calls: list[Any]
+) -> None:
     MLflowVisBackend(str(tmp_path)).add_image("val/image", np.zeros((1, 1, 3), np.uint8), 7)
-    assert calls[-1][1][1] == "val/image_7.png"
+    assert mlflow_calls[-1][1][1] == "val/image_7.png"
 
 
 def test_a_run_of_mlflow_without_a_config_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mlflow_calls: list[Any]
 ) -> None:
-    calls: list[Any] = []
-    monkeypatch.setitem(sys.modules, "mlflow", Fake("mlflow", calls))  # type: ignore[arg-type]
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     backend = MLflowVisBackend(str(tmp_path))
     backend.add_scalar("a", 1.0)
     backend.close()
-    assert calls[-1][0] == "mlflow.end_run"
+    assert mlflow_calls[-1][0] == "mlflow.end_run"
 
 
 def test_a_library_may_subclass_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
