@@ -14,7 +14,6 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from torch import nn
 
 import mm2pl
 from mm2pl.errors import ConfigRuntimeError
@@ -23,10 +22,10 @@ from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dataset import DefaultSampler, default_collate
 from mm2pl.mmengine.evaluator import BaseMetric
 from mm2pl.mmengine.hooks import Hook
-from mm2pl.mmengine.model import BaseModel
 from mm2pl.mmengine.runner import EpochBasedTrainLoop, ValLoop
 from mm2pl.mmengine.visualization import Visualizer
 from mm2pl.runner import Runner
+from tests.unit.schedule_runs import Line
 
 
 class Points(torch.utils.data.Dataset):  # type: ignore[type-arg]
@@ -37,16 +36,6 @@ class Points(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, index: int) -> Any:
         return {"inputs": torch.tensor([float(index), 1.0]), "target": torch.tensor([index % 2.0])}
-
-
-class Line(BaseModel):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(2, 1)
-
-    def forward(self, inputs, target, mode="tensor"):
-        out = self.fc(inputs)
-        return {"loss": ((out - target) ** 2).mean()} if mode == "loss" else [out]
 
 
 class Count(BaseMetric):
