@@ -166,6 +166,11 @@ class OwnLoop(EpochBasedTrainLoop):
         self._step(idx, data_batch)
 
 
+class Itself(EpochBasedTrainLoop):
+    def run(self):
+        return super().run()
+
+
 @pytest.fixture(autouse=True)
 def no_calls():
     CALLED.clear()
@@ -207,7 +212,9 @@ def build(tmp_path):
 
     def run(hooks: Any = None, loop: Any = None, **changes: Any) -> Runner:
         cfg = config(tmp_path, hooks, loop, **changes)
+        more = cfg.pop("cfg", {})
         if all(isinstance(hook, dict) for hook in hooks or ()):
+            cfg |= more
             return Runner.from_cfg(cfg)
         return Runner(**cfg)  # a config cannot hold objects
 
@@ -344,6 +351,42 @@ def test_a_loop_with_steps_of_its_own_calls_its_hooks_first(build):
     build([note("a", 0), native("n"), note("z", 100)], loop).train()
     steps = twice(CALLED, "after_train_iter on_train_batch_end after_train_epoch")
     assert [one.split()[0] for one in steps] == ["a", "z", "n"] * 2 + ["a", "z"]
+
+
+def test_a_loop_that_runs_itself_lies_between_the_callbacks_first_and_last_points(build):
+    loop = {"type": Itself, "max_epochs": 1}
+    build([note("a", 0), native("n"), note("z", 100)], loop).train()
+    steps = twice(CALLED, "on_train_start before_train after_train on_train_end after_run")
+    assert [one.split()[0] for one in steps] == ["n", "a", "z", "a", "z", "n", "a", "z"]
+
+
+def test_a_sanity_validation_runs_without_hooks(build):
+    hooks = [note("a", 0), native("n"), note("z", 100)]
+    build(hooks, cfg={"trainer": {"num_sanity_val_steps": 1}}).train()
+    start = CALLED.index("a before_train")
+    assert {one.split()[0] for one in CALLED[1 + CALLED.index("z before_run") : start]} == {"n"}
+    assert CALLED.count("z after_val") == 1
+
+
+def test_hooks_run_where_nothing_is_left_to_train(build, tmp_path):
+    saving = {"checkpoint": {"type": "CheckpointHook", "interval": 1}}
+    build(default_hooks=saving).train()
+    path = str(tmp_path / "epoch_1.pth")
+    build([note("a", 0), native("n"), note("z", 100)], load_from=path, resume=True).train()
+    for point in ("before_train", "after_train", "after_run"):
+        assert CALLED.count(f"z {point}") == 1
+    assert not [one for one in CALLED if one.startswith("n")]
+
+
+def test_one_runner_may_run_again_and_again(build):
+    runner = build([note("a", 0), native("n"), note("z", 100)])
+    runner.val()
+    runner.train()
+    runner.test()
+    for name in ("after_val", "after_test", "after_train"):
+        twin = next(one for one, point in TWINS.items() if point == name)
+        calls = [one.split()[0] for one in twice(CALLED, f"{name} {twin}")]
+        assert calls == ["a", "n", "z"] * (len(calls) // 3) != []
 
 
 # --------------------------------------------------------------------------- Lightning's side
