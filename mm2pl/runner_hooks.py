@@ -8,13 +8,13 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from mm2pl.callbacks import HookCallback, HookCollection, NativeCallback, arrange
-from mm2pl.errors import ConfigTypeError
+from mm2pl.errors import ConfigTypeAssertionError, ConfigTypeError
 from mm2pl.mmengine.hooks import Hook, ParamSchedulerHook
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.natives import build_callback, refuse
 from mm2pl.runner_older import adapt
 from mm2pl.trainer import log_interval
-from mm2pl.translate.hooks import with_defaults
+from mm2pl.translate.hooks import DEFAULT_HOOKS, with_defaults
 
 
 class RunnerHooks:
@@ -71,7 +71,15 @@ class RunnerHooks:
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Add the default hooks; ``hooks`` replaces them by name, adds, or with None leaves out."""
-        self._register({f"default_hooks.{name}": hook for name, hook in with_defaults(hooks)})
+        chosen = {f"default_hooks.{name}": hook for name, hook in with_defaults(hooks)}
+        for path, hook in chosen.items():
+            if hook is None:
+                raise ConfigTypeAssertionError(
+                    "None leaves out a default hook, and this is none",
+                    key_path=path,
+                    choices=list(DEFAULT_HOOKS),
+                )
+        self._register(chosen)
 
     def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
         """Add several hooks."""

@@ -27,7 +27,7 @@ class HookCollection:
     def add(self, hook: Hook) -> None:
         """Insert a hook behind all whose priority is as high or higher."""
         place = len(self.hooks)
-        while place and get_priority(self.hooks[place - 1].priority) > get_priority(hook.priority):
+        while place and get_priority(hook.priority) < get_priority(self.hooks[place - 1].priority):
             place -= 1
         self.hooks.insert(place, hook)
 

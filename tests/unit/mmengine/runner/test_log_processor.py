@@ -20,6 +20,7 @@ def logs(package: str) -> dict[str, Any]:
     """Return lines and tags for many settings and states; runs with MMEngine and with mm2pl."""
     import importlib
     import itertools
+    import random
     from types import SimpleNamespace
 
     import numpy as np
@@ -91,6 +92,32 @@ def logs(package: str) -> dict[str, Any]:
             ]
         },
     }
+    draw = random.Random(8)
+    names = ["loss", "loss_cls", "lr", "base_lr", "time", "data_time", "images", "val/loss", "flag"]
+    for number in range(40):
+        by_epoch = draw.random() < 0.5
+        windows = [None, 0, 1, 4, 99, "global", *(["epoch"] if by_epoch else [])]
+        columns = [
+            {
+                "data_src": name,
+                "method_name": draw.choice(["mean", "max", "min"]),
+                "window_size": draw.choice(windows),
+                **(
+                    {"log_name": f"{index}_{draw.choice(['lr', 'x'])}"}
+                    if draw.random() < 0.5
+                    else {}
+                ),
+            }
+            for index, name in enumerate(draw.sample(names, draw.randint(0, 5)))
+        ]
+        settings[f"random {number}"] = {
+            "window_size": draw.choice([1, 2, 5, 10, 24, 25, 26, 1000]),
+            "by_epoch": by_epoch,
+            "custom_cfg": draw.choice([columns, None]),
+            "num_digits": draw.randint(0, 8),
+            "log_with_hierarchy": draw.random() < 0.5,
+            "mean_pattern": draw.choice([".*(acc|images).*", "^$", "lr", "val.*|loss", "(?i)LOSS"]),
+        }
     found: dict[str, Any] = {}
     hubs = {"eta": full_hub(True), "no eta": full_hub(False), "empty": hub_class("empty")}
     for (name, arguments), (kind, hub), loop, mode in itertools.product(
@@ -123,7 +150,7 @@ def theirs(reference: Any) -> Any:
 
 def test_lines_and_tags_equal_mmengines(theirs: Any) -> None:
     ours = json.loads(json.dumps(logs("mm2pl.mmengine")))
-    assert len(theirs) > 100
+    assert len(theirs) > 2000
     for case, expected in theirs.items():
         assert (case, ours[case]) == (case, expected)
 
@@ -227,3 +254,15 @@ def test_it_is_built_by_its_name() -> None:
     built = LOG_PROCESSORS.build({"type": "LogProcessor", "window_size": 50})
     assert isinstance(built, LogProcessor)
     assert built.window_size == 50
+
+
+def test_the_pattern_may_be_changed_afterwards() -> None:
+    """By a string too, as in MMEngine."""
+    processor = LogProcessor()
+    processor.mean_pattern = "images"  # type: ignore[assignment]
+    state = runner()
+    for value in (1, 2):
+        state.message_hub.update_scalar("train/images", value)
+        state.message_hub.update_scalar("train/loss", value)
+    tag, _ = processor.get_log_after_iter(state, 4, "train")
+    assert (tag["images"], tag["loss"]) == (1.5, 2)
