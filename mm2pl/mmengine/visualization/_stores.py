@@ -49,6 +49,7 @@ class MLflowVisBackend(BaseVisBackend):
     """
 
     _config: Config | None = None
+    _run_id: str | None = None
 
     def __init__(
         self,
@@ -109,9 +110,10 @@ class MLflowVisBackend(BaseVisBackend):
     @property
     @force_init_env
     def run_id(self) -> str:
-        """The active run, started if there is none. Only mm2pl has this."""
-        run = self._mlflow.active_run() or self._mlflow.start_run()
-        return str(run.info.run_id)
+        """The active run; if it was ended, it is taken up again. Only mm2pl has this."""
+        run = self._mlflow.active_run() or self._mlflow.start_run(run_id=self._run_id)
+        self._run_id = str(run.info.run_id)
+        return self._run_id
 
     @force_init_env
     def add_config(self, config: Config, **kwargs: Any) -> None:
@@ -155,7 +157,7 @@ class MLflowVisBackend(BaseVisBackend):
         self._mlflow.log_metrics(scalar_dict, step)
 
     def close(self) -> None:
-        """Store the files and end the run; recording again starts another."""
+        """Store the files and end the run; hooks alone that record again start another."""
         if not self._env_initialized:
             return
         for name, path in stored_files(self._config, self._artifact_suffix):

@@ -54,11 +54,18 @@ def record(folder: str, backend: dict[str, Any]) -> Any:
 def mlflow_holds(folder: str) -> Any:
     import logging
 
+    from mm2pl.backend_loggers import logger_of
     from mm2pl.mmengine.logging import MMLogger
 
     log = MMLogger.get_instance("run", log_file=f"{folder}/run.log", file_mode="w")
     backend = {"type": "MLflowVisBackend", "exp_name": "e", "run_name": "r"}
-    record(folder, backend).close()
+    visualizer = record(folder, backend)
+    visualizer.close()
+    # As the Trainer does when a test follows the training.
+    tested = logger_of(visualizer.get_backend("MLflowVisBackend"))
+    assert tested is not None
+    tested.log_metrics({"tested": 4.0}, 2)
+    visualizer.close()
     log.warning("after it")
     logging.shutdown()
     import mlflow
@@ -67,7 +74,7 @@ def mlflow_holds(folder: str) -> Any:
     (run,) = client.search_runs([client.get_experiment_by_name("e").experiment_id])
     history = {
         name: [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, name)]
-        for name in ("loss", "tensor", "own")
+        for name in ("loss", "tensor", "own", "tested")
     }
     files = [one.path for one in client.list_artifacts(run.info.run_id)]
     with open(f"{folder}/run.log") as opened:
@@ -154,6 +161,7 @@ def test_mlflows_file_store_holds_each_thing_once(tmp_path: Path) -> None:
         "loss": [[1, 0.5], [2, 0.25]],
         "tensor": [[1, 1.0], [2, 2.0]],
         "own": [[1, 1.0], [2, 2.0]],
+        "tested": [[2, 4.0]],
     }
     wanted = {"lr": "0.1", "parts.0.a": "1", "hparams.width": "3"}
     assert {name: params.get(name) for name in wanted} == wanted
