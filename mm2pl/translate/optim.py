@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl.plan import OptimPlan, Status
-from mm2pl.translate.classes import find
+from mm2pl.translate.classes import KnownClass, find
 from mm2pl.translate.hooks import with_defaults
 from mm2pl.translate.loops import length_of
 from mm2pl.translate.paramwise import DEFAULT
 from mm2pl.translate.report import Report, raw_items, whole_number
-from mm2pl.translate.schedules import read_schedules
+from mm2pl.translate.schedules import check_options, read_schedules
 from mm2pl.translate.wrappers import PLAIN, is_wrapper, read_foreign, read_wrapper
 
 _PATH = "optim_wrapper"
@@ -39,6 +39,9 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
     if length is not None and counts_updates(cfg.get("trainer")):
         length = length.in_updates(accumulation_of(wrapper) if names == () else None)
     read_schedules(schedulers, names, length, report)
+    known = _one_optimizer(wrapper, report) if names == () else None
+    if known is not None and not known.open:
+        check_options(schedulers, known.name, known.arguments, report)
     if wrapper is not None:
         return OptimPlan(wrapper, schedulers, auto_scale)
     if schedulers is not None:
@@ -94,6 +97,14 @@ def _read_optimizers(given: Any, watched: bool, report: Report) -> tuple[str, ..
             report.later("the optimizer is missing", _PATH, _HINT, ("optimizer",))
         return ()
     return _read_named(given, watched, report)
+
+
+def _one_optimizer(wrapper: Any, report: Report) -> KnownClass | None:
+    given = dict(raw_items(wrapper)).get("optimizer") if isinstance(wrapper, Mapping) else None
+    if not isinstance(given, Mapping) or "type" not in given:
+        return None
+    found = find(dict(raw_items(given))["type"], "OPTIMIZERS", report.scope)
+    return None if found.status is Status.UNKNOWN else found.known
 
 
 def _read_named(given: Mapping[str, Any], watched: bool, report: Report) -> tuple[str, ...] | None:

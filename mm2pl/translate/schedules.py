@@ -7,7 +7,7 @@ from typing import Any
 
 from mm2pl.errors import ConfigTypeError, nearest
 from mm2pl.plan import Status
-from mm2pl.translate.classes import read_typed
+from mm2pl.translate.classes import find, read_typed
 from mm2pl.translate.loops import ITER_LOOP, UPDATE, Length
 from mm2pl.translate.report import Report, Rule, raw_items, type_name
 from mm2pl.translate.torch_schedules import MODULE, is_bare, is_torchs, read_torchs
@@ -22,6 +22,10 @@ RULES = (
 )
 # These wait for validations, which an iteration-based loop has in mid-epoch.
 _BY_VALIDATION = "Plateau"
+_RESTARTS = "CosineRestart"
+# Options that a group may carry without being arguments of the optimizer: torch and other schedules
+# put them there.
+_PUT_THERE = ("initial_", "max_", "min_", "momentum", "decoupled_")
 
 
 def read_schedules(
@@ -108,6 +112,32 @@ def _need_type(given: Mapping[str, Any], path: str, report: Report) -> None:
     report.problem("a scheduler needs a 'type'", path, "e.g. type='MultiStepLR'")
 
 
+def check_options(given: Any, optimizer: str, options: Collection[str], report: Report) -> None:
+    """Tell which schedules are for an option that the optimizer does not have.
+
+    Args:
+        given: The schedules of one optimizer.
+        optimizer: Its class.
+        options: What its groups carry.
+        report: Where the problems go.
+    """
+    several = isinstance(given, (list, tuple))
+    for index, one in enumerate(given if several else [given]):
+        arguments = dict(raw_items(one)) if isinstance(one, Mapping) else {}
+        known = (
+            find(arguments["type"], "PARAM_SCHEDULERS", report.scope).known if arguments else None
+        )
+        path = f"param_scheduler[{index}]" if several else "param_scheduler"
+        option = arguments.get("param_name")
+        if known is None:
+            continue
+        if known.name.endswith("Momentum") and not {"momentum", "betas"} & set(options):
+            report.later(f"{optimizer} has neither momentum nor betas", f"{path}.type")
+        elif isinstance(option, str) and not (option in options or option.startswith(_PUT_THERE)):
+            choices = nearest(option, [name for name in options if name != "params"])
+            report.later(f"{optimizer} has no {option!r}", f"{path}.param_name", choices=choices)
+
+
 def _check(
     name: str,
     given: Mapping[str, Any],
@@ -117,6 +147,10 @@ def _check(
 ) -> None:
     """Tell what building the scheduler would refuse, and what training never comes to."""
     by_epoch = given.get("by_epoch", True)
+    if _BY_VALIDATION in name and not by_epoch:
+        report.later(f"{name} looks for the plateau by epoch", f"{path}.by_epoch", "leave it out")
+    if name.startswith(_RESTARTS):
+        _check_restarts(given, path, report)
     if given.get("convert_to_iter_based"):
         if _BY_VALIDATION in name:
             where = f"{path}.convert_to_iter_based"
@@ -131,6 +165,16 @@ def _check(
         report.later(f"end must be after begin, but begin={begin} and end={end}", f"{path}.end")
     elif length is not None and _BY_VALIDATION not in name:
         _note_what_is_never_reached(given, begin, path, length, report)
+
+
+def _check_restarts(given: Mapping[str, Any], path: str, report: Report) -> None:
+    periods, weights = given.get("periods"), given.get("restart_weights", (1,))
+    counts = [len(one) for one in (periods, weights) if isinstance(one, (list, tuple))]
+    if len(set(counts)) == 2:
+        text = f"{counts[0]} periods need as many restart_weights, not {counts[1]}"
+        report.later(text, f"{path}.restart_weights")
+    if given.get("eta_min") is None and given.get("eta_min_ratio") is None:
+        report.later("needs 'eta_min' or 'eta_min_ratio'", path, "add eta_min=0")
 
 
 def _note_what_is_never_reached(

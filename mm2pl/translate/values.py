@@ -74,6 +74,10 @@ def _positive_int(value: Any) -> str | None:
     return None if fits else "must be an integer of at least 1"
 
 
+def _or_none(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
 def _list_of_numbers(value: Any) -> str | None:
     wrong = value is None or isinstance(value, (str, bytes, int, float, Mapping))
     return "must be a list of numbers" if wrong else None
@@ -139,10 +143,16 @@ VALUES: dict[str, dict[str, Check]] = {
         "pct_start": _number(0, 1),
         "anneal_strategy": _choice("cos", "linear"),
         "rule": _RULE,
+        "threshold": _number(0),
+        "threshold_rule": _choice("abs", "rel"),
+        "total_steps": _or_none(_positive_int),
+        "T_max": _or_none(_number()),
         "gamma": _number(),
         "power": _number(),
         "step_size": _positive_int,
         **{f"Linear{one}.start_factor": _factor(below_one=False) for one in _FAMILIES},
+        **{f"Linear{one}.end_factor": _number(0, 1) for one in _FAMILIES},
+        **{f"Constant{one}.factor": _number(0, 1) for one in _FAMILIES},
         **{f"ReduceOnPlateau{one}.factor": _factor(below_one=True) for one in _FAMILIES},
     },
     "OPTIMIZERS": {
@@ -164,6 +174,7 @@ VALUES: dict[str, dict[str, Check]] = {
 _EITHER = {
     "EMAHook": ("begin_iter", "begin_epoch"),
     "CosineAnnealing": ("eta_min", "eta_min_ratio"),
+    "CosineRestart": ("eta_min", "eta_min_ratio"),
 }
 
 

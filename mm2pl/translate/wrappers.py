@@ -151,7 +151,9 @@ def _check_amp(given: Mapping[str, Any], path: str, report: Report) -> None:
     if isinstance(dtype, str) and dtype not in DTYPES:
         message = f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}"
         report.later(message, f"{path}.dtype", choices=nearest(dtype, DTYPES))
-    if isinstance(scale, str) and scale != "dynamic":
+    if isinstance(dtype, (int, float, list, tuple)):
+        report.later(f"dtype must be a name or a torch.dtype, got {dtype!r}", f"{path}.dtype")
+    if scale is None or (isinstance(scale, (str, bool, list, tuple)) and scale != "dynamic"):
         message = f"loss_scale must be a number, a dict or 'dynamic', got {scale!r}"
         report.later(message, f"{path}.loss_scale", choices=("dynamic",))
     if isinstance(scale, Mapping):
@@ -183,6 +185,11 @@ def read_optimizer(given: Mapping[str, Any], path: str, report: Report) -> Known
         for key in nearest("type", given, 1):
             report.note(f"{path}.{key}", Status.UNKNOWN, "nothing reads this key", ("type",))
         report.later("the optimizer needs a 'type'", path, "e.g. type='SGD'", ("type",))
+    if known is not None and known.name == "SGD" and given.get("nesterov") is True:
+        momentum, dampening = given.get("momentum", 0), given.get("dampening", 0)
+        if momentum in (0, None) or dampening not in (0, None):
+            text = "nesterov needs a momentum above 0 and no dampening"
+            report.later(text, f"{path}.nesterov", "e.g. momentum=0.9")
     return known
 
 

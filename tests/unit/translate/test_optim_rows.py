@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
-from mm2pl.mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor
+from mm2pl.errors import ConfigError
+from mm2pl.mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, LinearMomentum
 from mm2pl.plan import Note, Status
 from mm2pl.translate import Examination, examine
 from mm2pl.translate.classes import classes
@@ -396,3 +399,52 @@ def test_schedules_that_no_hook_steps_have_no_effect(hooks: Any, stands_still: b
 def test_without_an_optimizer_wrapper_its_schedules_are_still_read() -> None:
     examination = examine({"param_scheduler": [{"type": "LinearLR", "strat_factor": 0.1}]})
     assert findings(examination)["param_scheduler[0].strat_factor"].choices[0] == "start_factor"
+
+
+OF_TORCH = sorted(
+    name
+    for name, row in classes()["OPTIMIZERS"].items()
+    if row.module.startswith("torch.optim") and name != "Optimizer"
+)
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_a_momentum_schedule_is_wrong_exactly_where_building_it_refuses(name: str) -> None:
+    kind = getattr(torch.optim, name.removeprefix("Torch"), None)
+    if kind is None:
+        pytest.skip(f"{torch.__version__} has no {name}")
+    optimizer = kind([nn.Parameter(torch.ones(2, 2))])
+    examination = examined(
+        {"optimizer": {"type": name}}, param_scheduler=[{"type": "LinearMomentum"}]
+    )
+    told = [one.key_path for one in examination.problems]
+    try:
+        LinearMomentum(optimizer)
+    except ConfigError:
+        assert told == ["param_scheduler[0].type"]
+    else:
+        assert told == []
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay", "initial_lr", "momentum"])
+def test_an_option_that_groups_have_or_get_may_be_scheduled(name: str) -> None:
+    schedule = {"type": "LinearParamScheduler", "param_name": name}
+    assert examined({"optimizer": SGD}, param_scheduler=schedule).problems == ()
+
+
+@pytest.mark.parametrize("scale", [None, True, "static", [2.0]])
+def test_a_loss_scale_of_another_kind_is_wrong_as_building_says(scale: Any) -> None:
+    section = {"type": "AmpOptimWrapper", "loss_scale": scale}
+    (problem,) = examined({**section, "optimizer": SGD}).problems
+    assert problem.key_path == "optim_wrapper.loss_scale"
+    with pytest.raises(ConfigError, match="loss_scale"):
+        AmpOptimWrapper(optimizer=torch.optim.SGD([nn.Parameter(torch.ones(1))]), loss_scale=scale)
+
+
+@pytest.mark.parametrize("dtype", [16, ["float16"], "fp16"])
+def test_a_dtype_of_another_kind_is_wrong_as_building_says(dtype: Any) -> None:
+    section = {"type": "AmpOptimWrapper", "dtype": dtype}
+    (problem,) = examined({**section, "optimizer": SGD}).problems
+    assert problem.key_path == "optim_wrapper.dtype"
+    with pytest.raises(AssertionError, match="dtype"):
+        AmpOptimWrapper(optimizer=torch.optim.SGD([nn.Parameter(torch.ones(1))]), dtype=dtype)

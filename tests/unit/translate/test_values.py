@@ -16,6 +16,7 @@ STOP, EMA = {"type": "EarlyStoppingHook", "monitor": "acc"}, {"type": "EMAHook"}
 STEPS, COSINE = {"type": "MultiStepLR"}, {"type": "CosineAnnealingLR", "T_max": 3}
 CYCLE = {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 4, "end": 4}
 PLATEAU = {"type": "ReduceOnPlateauLR", "monitor": "acc"}
+RESTARTS = {"type": "CosineRestartLR", "periods": [2, 3], "eta_min": 0}
 SGD, ADAM = {"type": "SGD", "lr": 0.1}, {"type": "Adam", "lr": 0.1}
 EPOCHS = {"type": "EpochBasedTrainLoop", "max_epochs": 3}
 # Section and its value -> the key that is wrong; None if nothing is.
@@ -51,6 +52,22 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("scheduler", {"type": "StepLR", "step_size": 0}, ".step_size"),
     ("scheduler", {"type": "StepLR", "step_size": "1"}, ".step_size"),
     ("scheduler", {"type": "PolyLR", "power": "1"}, ".power"),
+    ("scheduler", {"type": "LinearLR", "end_factor": 1.5}, ".end_factor"),
+    ("scheduler", {"type": "ConstantLR", "factor": 2}, ".factor"),
+    ("scheduler", {"type": "ConstantLR", "factor": 1}, None),
+    ("scheduler", {**CYCLE, "total_steps": 0}, ".total_steps"),
+    ("scheduler", {**CYCLE, "total_steps": None}, None),
+    ("scheduler", {**PLATEAU, "threshold": -1}, ".threshold"),
+    ("scheduler", {**PLATEAU, "threshold_rule": "relative"}, ".threshold_rule"),
+    ("scheduler", {**PLATEAU, "by_epoch": False}, ".by_epoch"),
+    ("scheduler", {**COSINE, "T_max": "3"}, ".T_max"),
+    ("scheduler", {**RESTARTS, "restart_weights": [1, 0.5]}, None),
+    ("scheduler", RESTARTS, ".restart_weights"),
+    ("scheduler", {**RESTARTS, "periods": [3], "eta_min_ratio": 0.1}, ".eta_min_ratio"),
+    ("scheduler", {"type": "CosineRestartLR", "periods": [3]}, ""),
+    ("scheduler", {"type": "LinearMomentum"}, None),
+    ("scheduler", {"type": "LinearParamScheduler", "param_name": "weight_decay"}, None),
+    ("scheduler", {"type": "LinearParamScheduler", "param_name": "wd"}, ".param_name"),
     ("scheduler", [{"type": "StepLR", "step_size": 1}], ""),
     ("optimizer", {**ADAM, "betas": [0.5, 0.999]}, None),
     ("optimizer", {**ADAM, "betas": 0.9}, ".betas"),
@@ -59,6 +76,9 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("optimizer", {**SGD, "lr": "0.1"}, ".lr"),
     ("optimizer", {**SGD, "lr": -0.1}, ".lr"),
     ("optimizer", {**SGD, "weight_decay": -1}, ".weight_decay"),
+    ("optimizer", {**SGD, "nesterov": True}, ".nesterov"),
+    ("optimizer", {**SGD, "nesterov": True, "momentum": 0.9}, None),
+    ("optimizer", {**SGD, "nesterov": True, "momentum": 0.9, "dampening": 0.1}, ".nesterov"),
     ("optimizer", {"type": ["SGD"], "lr": 0.1}, ".type"),
     ("loader", LOADER, None),
     ("loader", {key: LOADER[key] for key in LOADER if key != "sampler"}, None),
