@@ -119,6 +119,7 @@ class _Look:
         if custom:
             error = _error_of(lambda: import_modules_from_strings(**custom))
             if error is not None:
+                self._causes[_cause(error)] = "custom_imports"
                 self._add(_of_error(error, "custom_imports", MISSING))
         scope = self.cfg.get("default_scope")
         if not isinstance(scope, str) or scope == "mmengine":
@@ -126,6 +127,8 @@ class _Look:
         error = _error_of(lambda: import_scope(scope))
         missing = error.name if isinstance(error, ModuleNotFoundError) else ""
         if error is None or missing == f"{scope}.registry":  # a package without registries
+            return
+        if _cause(error) in self._causes:  # told already
             return
         self._causes[_cause(error)] = "default_scope"
         if missing == scope:

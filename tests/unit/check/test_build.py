@@ -63,6 +63,8 @@ ALONE = {
     "library": "default_scope = 'mmnothing'\nmodel = dict(type='A', neck=dict(type='B'))\n",
     "known_library": "default_scope = 'mmdet3d'\nmodel = dict(type='A')\n",
     "no_module": "custom_imports = dict(imports=['not_there'])\nmodel = dict(type='A')\n",
+    "told_once": "custom_imports = dict(imports=['broken'])\ndefault_scope = 'broken'\n"
+    "model = dict(type='A')\n",
     "exits": "custom_imports = dict(imports=['exiting'])\nmodel = dict(type='A')\n",
 }
 
@@ -100,6 +102,7 @@ def reports(work: Path) -> dict[str, Any]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("alone")
     (folder / "exiting.py").write_text("raise SystemExit(3)\n")
+    (folder / "broken.py").write_text("import not_there\n")
     return check(folder, ALONE)
 
 
@@ -183,6 +186,11 @@ class TestOfOtherModules:
         one = problems(alone["no_module"])["custom_imports"]
         assert "not_there" in one["text"]
         assert (one["status"], one["line"]) == ("missing", 1)
+
+    def test_what_keeps_all_from_being_imported_is_told_once(self, alone: dict[str, Any]) -> None:
+        (one,) = alone["told_once"]["problems"]
+        assert one["key_path"] == "custom_imports"
+        assert one["text"].endswith("No module named 'not_there'; so A cannot be found")
 
     def test_one_that_ends_the_program_ends_nothing(self, alone: dict[str, Any]) -> None:
         assert alone["exits"]["status"] == "unreadable"
