@@ -357,6 +357,26 @@ def keyboard_interrupts() -> Iterator[None]:
         raise end.__context__ from None
 
 
+def take_over_sigterm(trainer: pl.Trainer) -> Any:
+    """Return the handler from before the fit: Lightning's own ends a run unsaved, with status 0.
+
+    Within a fit. Its handler and its look at every step (2.6) are collective calls that not all
+    ranks make alike.
+    """
+    loop: Any = trainer.fit_loop.epoch_loop
+    loop._broadcast_sigterm_tensor = _do_nothing
+    return trainer._signal_connector._original_handlers.get(signal.SIGTERM)
+
+
+def give_back_sigterm(trainer: pl.Trainer) -> None:
+    """Undo :func:`take_over_sigterm`, after the fit, which has put back the handler."""
+    trainer.fit_loop.epoch_loop.__dict__.pop("_broadcast_sigterm_tensor", None)
+
+
+def _do_nothing() -> None:
+    return None
+
+
 def is_last_batch(trainer: pl.Trainer) -> bool:
     """Whether the batch at hand ends the training epoch."""
     return bool(trainer.is_last_batch)

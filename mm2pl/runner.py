@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from mm2pl import _lightning, environment
+from mm2pl import _lightning, environment, preemption
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
 from mm2pl.data import RunnerDataModule
@@ -295,7 +295,8 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerModel, Runner
                 "train() was called within a run of the same runner",
                 hint="build another runner for it",
             )
-        self._run(self.trainer.fit)
+        with preemption.watching(self):
+            self._run(self.trainer.fit)
         return self._hook_callback.trained  # type: ignore[no-any-return]
 
     def val(self) -> Any:

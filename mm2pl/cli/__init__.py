@@ -22,8 +22,8 @@ _EXAMPLES = """examples:
 
 mm2pl COMMAND --help says more of a command.
 
-exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted; that of `run` is
-the script's
+exit status: 0 done, 1 the run failed, 2 wrong call or config, 130 interrupted, 143 told to end
+(SIGTERM) and saved; that of `run` is the script's
 """
 
 

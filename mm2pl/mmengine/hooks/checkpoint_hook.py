@@ -28,6 +28,9 @@ from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import HOOKS
 
+# Where the message hub keeps the file that save_between has written, and those that are to go.
+_BETWEEN, _OLD = "preempted_ckpt", "superseded_ckpts"
+
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
@@ -110,6 +113,7 @@ class CheckpointHook(Hook):
         self.save_begin = save_begin
         self.args = kwargs
         self.last_ckpt: str | None = None
+        self.last_iter: int | None = None  # at which it was saved
         self.key_indicators: list[str] = []
         self.rules: list[str | None] = []
         self.keep_ckpt_ids: deque[int] = deque()
@@ -169,17 +173,15 @@ class CheckpointHook(Hook):
         known = runner.message_hub.runtime_info
         for metric in self.key_indicators:
             self._set_best_path(metric, known.get(self._info_key("best_ckpt", metric)))
+        self._remove_old(runner)
         if self.max_keep_ckpts > 0:
             kept = list(known.get("keep_ckpt_ids", ()))
             surplus, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
-            for step in surplus:
-                self._remove_step(step)
+            for step in surplus if is_main_process() else ():
+                self._remove(self._path_of(step))
             if surplus:
                 runner.message_hub.update_info("keep_ckpt_ids", kept)
             self.keep_ckpt_ids = deque(kept)
-            if len(kept) == self.max_keep_ckpts and self.interval > 0:
-                # The run was perhaps killed between the last save and this removal.
-                self._remove_step(kept[0] - self.interval)
 
     @master_only
     def _make_ready(self, runner: Any) -> None:
@@ -273,16 +275,30 @@ class CheckpointHook(Hook):
             meta = {"epoch": runner.epoch, "iter": step}
         self._save_checkpoint_with_step(runner, step, meta=meta)
 
-    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
+    def _save_checkpoint_with_step(
+        self, runner: Any, step: int, meta: dict[str, Any], superseded: Sequence[str] = ()
+    ) -> None:
         """Save, note it as the last one in the hub and in ``last_checkpoint``, and make room.
 
         Differs: older files are removed once the new one is complete; MMEngine removes them first.
+
+        Args:
+            runner: The run.
+            step: The epoch or iteration, for the name.
+            meta: The counters to go on from.
+            superseded: Files that are to go as well.
         """
+        info = runner.message_hub.runtime_info
         surplus = self._keep(runner, step) if self.max_keep_ckpts > 0 else None
+        between = info.pop(_BETWEEN, None)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         # Before saving, so that the file itself holds them.
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        old = [*superseded, surplus and self._path_of(surplus), between]
+        old = [path for path in old if path not in (None, self.last_ckpt)]
+        if old:
+            runner.message_hub.update_info(_OLD, old)
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -294,10 +310,45 @@ class CheckpointHook(Hook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if is_main_process():
-            durable.write_text(Path(runner.work_dir, "last_checkpoint"), str(self.last_ckpt))
-        if surplus is not None:
-            self._remove_step(surplus)
+        self._note_last(runner, self.last_ckpt)
+        self.last_iter = meta["iter"]
+        self._remove_old(runner, superseded)
+
+    @master_only
+    def _note_last(self, runner: Any, path: str) -> None:
+        durable.write_text(Path(runner.work_dir, "last_checkpoint"), str(path))
+
+    def _remove_old(self, runner: Any, best: Sequence[str] = ()) -> None:
+        """Remove what the last file has taken the place of; it lists them, in case we get no turn.
+
+        Differs: MMEngine's list of kept files forgets a file that was not removed in time.
+        """
+        for path in runner.message_hub.runtime_info.pop(_OLD, ()):
+            if is_main_process() and self._remove(path) and path in best:
+                runner.logger.info(f"The previous best checkpoint {path} is removed")
+
+    def save_between(self, runner: Any) -> str:
+        """Save where none is due, between two iterations, until the next one; return the path.
+
+        Only mm2pl has this: for a run that is told to end.
+        """
+        hub = runner.message_hub
+        before = hub.runtime_info.get(_BETWEEN)
+        name = f"preempted_iter_{runner.iter}.pth"
+        path: str = self.file_backend.join_path(self.out_dir, name)
+        hub.update_info(_BETWEEN, path)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            file_client_args=self.file_client_args,
+            meta={"epoch": runner.epoch, "iter": runner.iter},
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        self._note_last(runner, path)
+        if before not in (None, path) and is_main_process():
+            self._remove(before)
+        return path
 
     def _keep(self, runner: Any, step: int) -> int | None:
         """Put a step on the list of those kept; return the one that is to go for it."""
@@ -310,10 +361,9 @@ class CheckpointHook(Hook):
         runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
         return surplus if surplus != step else None
 
-    def _remove_step(self, step: int) -> None:
-        if is_main_process():
-            name = self.filename_tmpl.format(step)
-            self._remove(self.file_backend.join_path(self.out_dir, name))
+    def _path_of(self, step: int) -> str:
+        name = self.filename_tmpl.format(step)
+        return str(self.file_backend.join_path(self.out_dir, name))
 
     def _remove(self, path: str) -> bool:
         """Remove a checkpoint, a folder in case of a sharded one; say whether it was there."""
@@ -346,14 +396,13 @@ class CheckpointHook(Hook):
                 )
         # The last checkpoint was written before the score was known: a run that resumes from it
         # would not remove this best one when it finds a better.
+        best = [self._best_path(metric) for metric in self.key_indicators]
+        old = [path for path in superseded if path is not None and path not in best]
         if updated and self.last_ckpt is not None:
-            self._save_checkpoint_with_step(runner, step, meta)
-        for path in superseded:
-            if path and self._is_superseded(path) and is_main_process() and self._remove(path):
-                runner.logger.info(f"The previous best checkpoint {path} is removed")
-
-    def _is_superseded(self, path: str) -> bool:
-        return path not in map(self._best_path, self.key_indicators)
+            self._save_checkpoint_with_step(runner, step, meta, old)
+        elif old:
+            runner.message_hub.update_info(_OLD, old)
+            self._remove_old(runner, old)
 
     def _is_best(self, runner: Any, metrics: dict[str, Any], metric: str, rule: str) -> bool:
         """Compare with the best score in the message hub, and replace that."""

@@ -118,7 +118,7 @@ def _message_hub(state: Any, mask: Masks) -> Any:
         return None
     scalars = without_times(state["log_scalars"])
     # The name is that of the run before, if this one went on from its checkpoint.
-    left_out = ("cfg", "eta", "experiment_name")
+    left_out = ("cfg", "eta", "experiment_name", "superseded_ckpts")
     info = {k: v for k, v in state["runtime_info"].items() if k not in left_out}
     return {
         "log_scalars": {k: digest([list(b.data[0]), list(b.data[1])]) for k, b in scalars.items()},

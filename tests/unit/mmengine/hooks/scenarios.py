@@ -91,7 +91,8 @@ def make_runner(root: str, folder: str, name: str, **settings: Any) -> Any:
     def save_checkpoint(
         out_dir: Any, filename: str, file_client_args: Any = None, **kwargs: Any
     ) -> None:
-        journal.add("save", out_dir, filename, file_client_args, kwargs, dict(hub.runtime_info))
+        infos = {k: v for k, v in hub.runtime_info.items() if k != "superseded_ckpts"}
+        journal.add("save", out_dir, filename, file_client_args, kwargs, infos)
         os.makedirs(out_dir, exist_ok=True)
         with open(os.path.join(out_dir, filename), "w") as file:
             file.write("checkpoint")

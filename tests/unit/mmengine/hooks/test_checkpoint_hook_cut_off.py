@@ -95,14 +95,24 @@ def test_what_last_checkpoint_names_is_whole_at_every_step(
     assert allowed > 30
 
 
-def test_a_file_whose_removal_was_cut_off_goes_when_the_run_goes_on(tmp_path: Path) -> None:
-    runner = _make_runner("mm2pl.mmengine", str(tmp_path), "cut off")
-    for step in range(1, 7):
-        Path(runner.work_dir, f"epoch_{step}.pth").write_text("")
-    runner.message_hub.update_info("keep_ckpt_ids", [4, 6])
-    CheckpointHook(interval=2, max_keep_ckpts=2).before_train(runner)
-    left = sorted(path.name for path in Path(runner.work_dir).glob("*.pth"))
-    assert left == [f"epoch_{step}.pth" for step in (1, 3, 4, 5, 6)]
+def cut() -> None:
+    raise Cut
+
+
+def test_a_file_whose_removal_was_cut_off_goes_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointHook, "_remove", lambda hook, path: cut())
+        with pytest.raises(Cut):
+            _run(tmp_path, max_keep_ckpts=1)
+    work_dir = tmp_path / "work" / "exp"
+    newest = checkpoint.read((work_dir / "last_checkpoint").read_text())
+    assert len(list(work_dir.glob("epoch_*.pth"))) == 2
+    runner = _make_runner("mm2pl.mmengine", str(tmp_path / "on"), "goes on", work_dir=str(work_dir))
+    runner.message_hub.runtime_info.update(newest["infos"])
+    CheckpointHook(max_keep_ckpts=1).before_train(runner)
+    assert [path.name for path in work_dir.glob("epoch_*.pth")] == ["epoch_2.pth"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path) -> None:

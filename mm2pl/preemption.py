@@ -1,0 +1,155 @@
+"""SIGTERM, by which a scheduler takes a node away: save after the iteration at hand, and exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+
+from mm2pl import _lightning, durable
+from mm2pl.mmengine.dist import is_main_process
+from mm2pl.mmengine.hooks import CheckpointHook
+
+if TYPE_CHECKING:
+    from mm2pl.runner import Runner
+
+STATUS = 128 + signal.SIGTERM
+# torchrun hands on the SIGTERM that a scheduler sends to all processes of a job anyway.
+_SAME_NOTICE = 5.0
+_NOTICED = b"mm2pl: SIGTERM: saving after this iteration; a second SIGTERM ends the run at once\n"
+
+
+class Preempted(SystemExit):
+    """A run was told to end, and has saved; a script that does not catch it exits with 143.
+
+    Attributes:
+        path: The checkpoint to go on from.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(STATUS)
+        self.path = path
+
+
+class Preemption(pl.Callback):
+    """Ends a training after the iteration in which SIGTERM arrives.
+
+    All ranks end after the same iteration, whichever of them were told. A handler of the user's
+    is left alone.
+
+    Args:
+        runner: The run.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._arrived: float | None = None
+        self._alone = runner.world_size == 1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        before = _lightning.take_over_sigterm(trainer)
+        if before is not None:  # else it is not Python's
+            signal.signal(signal.SIGTERM, self._note if before == signal.SIG_DFL else before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._arrived is None:
+            self._arrived = now
+            os.write(2, _NOTICED)
+        elif "TORCHELASTIC_RUN_ID" not in os.environ or now - self._arrived > _SAME_NOTICE:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        if self._alone:
+            return self._arrived is not None
+        flag = torch.tensor(int(self._arrived is not None), device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        if self._is_due(trainer):
+            self._end()
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        # Weights may be exchanged for their average meanwhile: only what was saved before counts.
+        if self._alone and self._arrived is not None and _saved(self._runner):
+            self._end()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._is_due(trainer):
+            self._end()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        # The signal goes to the data workers too, which die of it; no iteration is under way then.
+        if self._alone and self._arrived is not None and "DataLoader worker" in str(exception):
+            self._end()
+
+    def _end(self) -> None:
+        runner = self._runner
+        path = _saved(runner) or save(runner)
+        runner.logger.warning(
+            f"SIGTERM: the run ends after epoch {runner.epoch}, iteration {runner.iter}, and is"
+            f" saved in {path}; resume=True goes on from there (mm2pl fit: --resume)"
+        )
+        raise Preempted(path)
+
+
+@contextmanager
+def watching(runner: Runner) -> Iterator[None]:
+    """Let a training end by SIGTERM as :class:`Preemption` says, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    callback = Preemption(runner)
+    callbacks: list[Any] = runner.trainer.callbacks  # type: ignore[attr-defined]
+    before = signal.getsignal(signal.SIGTERM)
+    callbacks.append(callback)
+    try:
+        yield
+    finally:
+        if callback in callbacks:
+            callbacks.remove(callback)
+        _lightning.give_back_sigterm(runner.trainer)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _saved(runner: Runner) -> str | None:
+    """Return the last checkpoint if it is of this very iteration."""
+    for hook in _checkpoint_hooks(runner):
+        if hook.last_iter == runner.iter:
+            return hook.last_ckpt
+    return None
+
+
+def save(runner: Runner) -> str:
+    """Save a run between two iterations, and return the file's path.
+
+    The next regular checkpoint takes its place.
+    """
+    for hook in _checkpoint_hooks(runner):
+        return hook.save_between(runner)
+    name = f"preempted_iter_{runner.iter}.pth"
+    meta = {"epoch": runner.epoch, "iter": runner.iter}
+    runner.save_checkpoint(runner.work_dir, name, meta=meta)
+    path = os.path.join(runner.work_dir, name)
+    if is_main_process():
+        durable.write_text(Path(runner.work_dir, "last_checkpoint"), path)
+    return path
+
+
+def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
+    hooks = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+    return [hook for hook in hooks if hook.file_backend is not None]
