@@ -28,7 +28,8 @@ from mm2pl.mmengine.visualization.utils import Image
 class WandbVisBackend(BaseVisBackend):
     """Records to a run of Weights & Biases (extra ``wandb``); a step is W&B's own count.
 
-    Differs: the arguments are not modified; the run ends with ``wandb.finish``, which newer
+    Differs: the arguments are not modified; recording after the end goes on with the run, where
+    MMEngine's fails; the run ends with ``wandb.finish``, which newer
     versions have in place of ``wandb.join``.
 
     Args:
@@ -59,6 +60,7 @@ class WandbVisBackend(BaseVisBackend):
         self._commit = commit
         self._log_code_name = log_code_name
         self._watch_kwargs = watch_kwargs or {}
+        self._again: dict[str, str] = {}
 
     def _init_env(self) -> None:
         metrics = self._define_metric_cfg or []
@@ -69,7 +71,7 @@ class WandbVisBackend(BaseVisBackend):
             )
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = import_for(self, "wandb")
-        self._wandb.init(**{"dir": self._save_dir, **(self._init_kwargs or {})})
+        self._wandb.init(**{"dir": self._save_dir, **(self._init_kwargs or {}), **self._again})
         if isinstance(metrics, dict):
             metrics = [{"name": name, "summary": summary} for name, summary in metrics.items()]
         for metric in metrics:
@@ -125,8 +127,9 @@ class WandbVisBackend(BaseVisBackend):
         self._wandb.log(scalar_dict, commit=self._commit)
 
     def close(self) -> None:
-        """Finish the run; recording again starts another."""
+        """Finish the run; recording again goes on with it."""
         if self._env_initialized:
+            self._again = {"id": self._wandb.run.id, "resume": "allow"}
             self._wandb.finish()
             self._env_initialized = False
 

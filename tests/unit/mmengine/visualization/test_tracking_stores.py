@@ -180,6 +180,22 @@ def test_wandbs_offline_run_holds_each_thing(tmp_path: Path) -> None:
     assert len(list(folders[0].rglob("media/images/*.png"))) == 1
 
 
+def wandb_goes_on(folder: str) -> Any:
+    backend = (visualizer := record(folder, {"type": "WandbVisBackend"})).get_backend(
+        "WandbVisBackend"
+    )
+    ids = [backend.experiment.run.id]
+    visualizer.close()
+    ids.append(backend.experiment.run.id)
+    visualizer.close()
+    return ids
+
+
+def test_a_run_of_wandb_that_has_ended_goes_on(tmp_path: Path) -> None:
+    first, second = held("wandb", wandb_goes_on, tmp_path)
+    assert first == second
+
+
 def test_dvclives_files_hold_each_thing_once(tmp_path: Path) -> None:
     metrics, rows, params = held("dvclive", dvclive_holds, tmp_path)
     assert (metrics["loss"], metrics["own"], metrics["tensor"]) == (0.25, 2.0, 2)
