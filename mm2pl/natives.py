@@ -15,7 +15,7 @@ from mm2pl.errors import ConfigError, ConfigTypeError, MissingPackageError, near
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.registry.errors import at_key
-from mm2pl.translate.trainer_callbacks import refusal
+from mm2pl.translate.trainer_callbacks import MODULE, refusal
 
 T = TypeVar("T")
 _OLD_PACKAGE = "pytorch_lightning."
@@ -58,6 +58,7 @@ def build_callback(cfg: Mapping[str, Any]) -> Any:
     """
     named = cfg.get("type")
     if not (isinstance(named, str) and named.startswith(_PACKAGES)):
+        _tell_bare_name(named)
         return HOOKS.build(dict(cfg))
     try:
         return _build(
@@ -65,6 +66,15 @@ def build_callback(cfg: Mapping[str, Any]) -> Any:
         )
     except ModuleNotFoundError as error:
         raise MissingPackageError(f"{named}: {error}") from error
+
+
+def _tell_bare_name(named: Any) -> None:
+    bare = isinstance(named, str) and "." not in named and HOOKS.get(named) is None
+    if bare and named in callbacks.__all__:
+        raise ConfigError(
+            f"no hook is registered as {named}",
+            hint=f"Lightning's goes by its dotted name: type='{MODULE}.{named}'",
+        )
 
 
 def refuse(callback: Callback) -> None:

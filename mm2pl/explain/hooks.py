@@ -46,12 +46,14 @@ class HookRow:
         kind: The name of its class.
         priority: Its priority's number; None if its class decides.
         points: Where it runs; None if its class decides.
+        native: Whether it is known for one of Lightning's callbacks.
     """
 
     path: str
     kind: str
     priority: int | None
     points: tuple[str, ...] | None
+    native: bool = False
 
     @property
     def order(self) -> int:
@@ -80,14 +82,16 @@ def _row(path: str, hook: Any, scope: str | None) -> HookRow:
             from mm2pl.callbacks import NativeCallback
 
             kind, hook = classes.kind_of(hook), NativeCallback(hook)
-            return HookRow(path, kind, _number(hook.priority), tuple(hook.get_triggered_stages()))
+            stages = tuple(hook.get_triggered_stages())
+            return HookRow(path, kind, _number(hook.priority), stages, native=True)
         points = tuple(hook.get_triggered_stages()) if hasattr(hook, "stages") else None
         return HookRow(
             path, classes.kind_of(hook), _number(getattr(hook, "priority", None)), points
         )
     cfg = classes.raw(hook)
     kind = cfg.get("type")
-    if is_lightnings(kind):
+    native = is_lightnings(kind)
+    if native:
         known = CALLBACKS.get(type_name(kind))
     else:
         known = classes.known_class(kind, "HOOKS", scope)
@@ -95,7 +99,7 @@ def _row(path: str, hook: Any, scope: str | None) -> HookRow:
     if priority is None and known is not None:
         priority = known.priority
     points = tuple(known.points) if known is not None else None
-    return HookRow(path, classes.kind_of(hook), _number(priority), points)
+    return HookRow(path, classes.kind_of(hook), _number(priority), points, native)
 
 
 def _number(priority: Any) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mm2pl.explain import classes
+from mm2pl.explain import classes, hooks
 from mm2pl.plan import Plan
 
 _DEFAULT_BACKENDS = [{"type": "LocalVisBackend"}]
@@ -16,7 +16,7 @@ def objects(plan: Plan) -> dict[str, Any]:
     rows: dict[str, Any] = {
         "model": f"RunnerModule, a LightningModule, around {classes.kind_of(plan.model)}",
         "data": "RunnerDataModule, a LightningDataModule, with MMEngine's loaders",
-        "hooks": f"HookCallback, one Callback, for {len(plan.hooks.entries)} hooks",
+        "hooks": _hooks(plan),
         "logger": f"VisualizerLogger, a Logger, around {_visualizer(plan)}",
     }
     if plan.optim is not None:
@@ -24,6 +24,13 @@ def objects(plan: Plan) -> dict[str, Any]:
         paced = ", once per update" * bool(plan.runtime.trainer.get("schedule_per_update"))
         rows["schedules"] = f"stepped by ParamSchedulerHook{paced}; Lightning has none of its own"
     return {**rows, "trainer": trainer_arguments(plan), "settings": _settings(plan)}
+
+
+def _hooks(plan: Plan) -> str:
+    natives = [row.kind for row in hooks.rows(plan) if row.native]
+    count = len(plan.hooks.entries) - len(natives)
+    text = f"HookCallback, one Callback, for {count} hooks"
+    return f"{text}; in their places among them {', '.join(natives)}" if natives else text
 
 
 def _settings(plan: Plan) -> list[str]:

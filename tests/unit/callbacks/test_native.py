@@ -552,6 +552,7 @@ def test_one_registered_later_is_refused_as_well(build):
     ("given", "message"),
     [
         ({"type": "lightning.pytorch.callbacks.EarlyStoping"}, "Did you mean: EarlyStopping"),
+        ({"type": "EarlyStopping"}, "type='lightning.pytorch.callbacks.EarlyStopping'"),
         ({"type": STOP, "moniter": "x"}, "Did you mean: monitor"),
         ({"type": STOP}, "needs 'monitor'|monitor"),
         ({"type": STOP, "monitor": "x", "priority": "LATE"}, "is not a priority"),

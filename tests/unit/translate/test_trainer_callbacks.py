@@ -10,6 +10,7 @@ from lightning.pytorch import callbacks
 
 from mm2pl.callbacks import NativeCallback
 from mm2pl.explain import hooks
+from mm2pl.explain.lightning import objects
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.config.lazy import LazyObject
 from mm2pl.plan import Note, Status
@@ -127,5 +128,8 @@ def test_explain_lists_it_in_its_place() -> None:
     rows = [(row.kind, row.shown_priority) for row in hooks.rows(plan)]
     assert rows.index(("Timer", "NORMAL (50)")) < rows.index(("EarlyStopping", "LOW (70)"))
     assert rows[-1] == ("EMAHook", "LOWEST (100)")
+    assert objects(plan)["hooks"].endswith(
+        "for 7 hooks; in their places among them Timer, EarlyStopping"
+    )
     plan = examine(Config({**plan.config, "val_dataloader": {}, "train_dataloader": {}})).plan
     assert "EarlyStopping" in [row.kind for row in hooks.points_of(plan, "validate")["after_val"]]
