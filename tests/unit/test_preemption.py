@@ -35,6 +35,9 @@ JOBS: dict[str, dict[str, Any]] = {
     "twice": {**FOUR, "signal_at": 2, "times": 2},
     "own handler": {**FOUR, "signal_at": 2, "own_handler": True},
     "no hook": {**FOUR, **NONE, "signal_at": 2},
+    "full": {**FOUR, "wide": True, "full_at": 3},
+    "full, goes on": {**FOUR, "wide": True, "resume": True},
+    "read only": {**FOUR, "read_only": True},
 }
 
 
@@ -45,7 +48,7 @@ class Ended:
         self.folder = folder
         jobs = {name: [(self.path(name), settings)] for name, settings in JOBS.items()}
         jobs["ranks"] = [(self.path("ranks"), settings) for settings in _ranks()]
-        done = _forks("preempt", told=json.dumps(jobs, default=str))
+        done = _forks("train", told=json.dumps(jobs, default=str))
         self._results = json.loads(done.splitlines()[-1])
 
     def path(self, name: str) -> Path:
@@ -157,6 +160,29 @@ class TestSigterm:
         assert text.count("ended at 3") == 2
         assert text.count("mm2pl: SIGTERM") == 1  # one of the two was told
         assert checkpoint.read(ended.newest("ranks"))["meta"]["iter"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("preemption")
+class TestDisk:
+    def test_a_full_one_is_one_clear_error(self, ended: Ended) -> None:
+        status, printed = ended["full"]
+        assert status == 1, printed
+        assert "epoch_2.pth cannot be written: File too large" in printed
+        assert "Hint: check free space" in printed
+
+    def test_a_full_one_leaves_older_checkpoints_alone(self, ended: Ended) -> None:
+        status, printed = ended["full, goes on"]
+        assert status == 0, printed
+        assert f"from path: {ended.path('full') / 'epoch_1.pth'}" in printed
+        assert "train 1\n" not in printed
+
+    def test_one_that_cannot_be_written_is_an_error_before_the_training(self, ended: Ended) -> None:
+        status, printed = ended["read only"]
+        assert status == 1
+        assert "work_dir: the folder" in printed
+        assert "Permission denied" in printed
+        assert "train 0" not in printed
 
 
 @pytest.mark.slow

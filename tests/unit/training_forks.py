@@ -1,8 +1,9 @@
 """Trains in forks of one process that has imported everything.
 
-``training_forks.py preempt`` reads ``{name: [folder, settings]}`` as JSON and prints ``{name: [exit
-status, output]}``. With ``"signal_at"`` in its settings a run sends itself SIGTERM within that
-iteration.
+``training_forks.py train`` reads ``{name: [[folder, settings], ...]}`` as JSON and prints ``{name:
+[[exit status, output], ...]}``; those in one list train together. With ``"signal_at"`` in its
+settings a run sends itself SIGTERM within that iteration, with ``"full_at"`` files cannot grow any
+more from there on.
 
 ``training_forks.py kill FOLDER COUNT`` trains to the end in ``FOLDER/whole``; in ``FOLDER/killed``
 it kills the run so many times, and prints what it saw.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -40,6 +42,7 @@ class Signals(Hook):
 
     def __init__(self, at: int | None, times: int, point: str) -> None:
         self.at, self.times, self.point = at, times, point
+        self.full_at: int | None = None
 
     def _send(self, runner: Any, point: str) -> None:
         print(f"{point} {runner.iter}", flush=True)
@@ -50,6 +53,8 @@ class Signals(Hook):
 
     def before_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         self._send(runner, "train")
+        if runner.iter == self.full_at:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
 
     def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         self._send(runner, "val")
@@ -60,6 +65,14 @@ def train(folder: str, settings: dict[str, Any]) -> None:
     hook = Signals(
         settings.pop("signal_at", None), settings.pop("times", 1), settings.pop("point", "train")
     )
+    hook.full_at = settings.pop("full_at", None)
+    if settings.pop("wide", False):
+        settings["model"] = {"type": Wide}
+    if settings.pop("read_only", False):
+        Path(folder).mkdir()
+        Path(folder).chmod(0o555)
+        if os.getuid() == 0:  # who may write anywhere
+            os.setuid(65534)
     if settings.pop("own_handler", False):
         signal.signal(signal.SIGTERM, lambda *_: print("own handler", flush=True))
     before = signal.getsignal(signal.SIGTERM)
@@ -130,7 +143,7 @@ def fork(run: Callable[[], None], out: Any) -> int:
     os._exit(status)
 
 
-def preempt(jobs: dict[str, Any]) -> dict[str, Any]:
+def train_all(jobs: dict[str, Any]) -> dict[str, Any]:
     results = {}
     for name, alike in jobs.items():
         started = []
@@ -186,4 +199,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "kill":
         print(json.dumps(kill(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
-        print(json.dumps(preempt(json.load(sys.stdin))))
+        print(json.dumps(train_all(json.load(sys.stdin))))
