@@ -1,8 +1,10 @@
 """Forms of MMEngine's first releases, and those of MMCV's that mean the same, as today's.
 
 They are worked into the config before anything else of it is read, so the plan knows today's forms
-only. A form of old is read where today's is absent: a config that MMEngine 0.10.7 runs means what
-it means there.
+only. A form of old is read where today's is absent, which MMEngine 0.10.7 refuses with an error.
+
+Differs: MMEngine ignores ``checkpoint_config``, ``log_config`` and ``scheduler``; here they mean
+today's form, unless that stands too.
 """
 
 from __future__ import annotations
@@ -19,19 +21,25 @@ from mm2pl.translate.older_edit import Edit
 from mm2pl.translate.older_hooks import FP16, read_hooks, read_logger, read_update, rename_arguments
 from mm2pl.translate.report import Report, raw_items, type_name
 
-__all__ = ["OLDER_ARGUMENTS", "Older", "describe", "put_today", "work_in"]
+__all__ = ["OLDER_ARGUMENTS", "OLDER_KEYS", "Older", "describe", "put_today", "work_in"]
 
-# Keys that Runner() takes as arguments too, as it did then.
-OLDER_ARGUMENTS = (
-    "optimizer",
-    "scheduler",
-    "optimizer_config",
-    "checkpoint_config",
-    "log_config",
-    "fp16",
-)
+# Key of the top level, or below -> where it is today.
+OLDER_KEYS = {
+    "optimizer": "optim_wrapper.optimizer; paramwise_cfg and constructor beside it",
+    "optimizer_config": "optim_wrapper, as the optimizer hooks",
+    "fp16": "AmpOptimWrapper and its loss_scale",
+    "scheduler": "param_scheduler",
+    "checkpoint_config": "default_hooks.checkpoint",
+    "log_config": "default_hooks.logger and visualizer.vis_backends",
+    "runner": "train_cfg, of an EpochBasedRunner or IterBasedRunner",
+    "total_epochs": "train_cfg.max_epochs",
+    "val_cfg.interval": "train_cfg.val_interval",
+    "custom_hooks": "a list; it may be one hook, or hooks by name",
+}
+# Those that Runner() takes as arguments too, as it did then.
+OLDER_ARGUMENTS = tuple(OLDER_KEYS)[:6]
 _RUNNERS = {"EpochBasedRunner": ("by_epoch", "max_epochs"), "IterBasedRunner": (None, "max_iters")}
-_SHOWN = 6  # changes in the one line about a config
+_SHOWN = 8  # changes in the one line about a config
 
 
 class Older:

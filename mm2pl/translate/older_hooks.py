@@ -15,9 +15,9 @@ from mm2pl.translate.older_edit import Edit
 from mm2pl.translate.report import raw_items, type_name
 
 FP16 = ("Fp16OptimizerHook", "GradientCumulativeFp16OptimizerHook")
-_UPDATES = ("OptimizerHook", "GradientCumulativeOptimizerHook", *FP16)
+UPDATES = ("OptimizerHook", "GradientCumulativeOptimizerHook", *FP16)
 # What these hooks took -> where it is today; None: nothing is left to say.
-_UPDATE_ARGUMENTS: dict[str, str | None] = {
+UPDATE_ARGUMENTS: dict[str, str | None] = {
     "grad_clip": "optim_wrapper.clip_grad",
     "cumulative_iters": "optim_wrapper.accumulative_counts",
     "detect_anomalous_params": "trainer.detect_anomalous_params",
@@ -32,7 +32,7 @@ _ASKS_NOTHING: dict[str, tuple[Any, ...]] = {
     "cumulative_iters": (1,),
     "detect_anomalous_params": (False, None),
 }
-_NOTHING_LEFT = {
+NOTHING_LEFT = {
     "priority": "the update is part of the step, before all hooks",
     **dict.fromkeys(("coalesce", "bucket_size_mb", "distributed"), "DDP sums the gradients"),
 }
@@ -65,7 +65,7 @@ BACKENDS = {
         {key: key for key in ("init_kwargs", "define_metric_cfg", "commit")},
     ),
 }
-_TEXT = "TextLoggerHook"
+TEXT = "TextLoggerHook"
 # The pace of all logging, which is LoggerHook's today.
 _PACE = ("interval", "ignore_last")
 _TEXT_ARGUMENTS = (
@@ -80,7 +80,7 @@ _TEXT_ARGUMENTS = (
 # Hooks that have another name today; their arguments are the same.
 RENAMED = {"VisualizerHook": "NaiveVisualizationHook"}
 # Class, or "" for each that has the new argument -> older argument -> today's.
-_ARGUMENTS = {"": {"internal": "interval"}, "EMAHook": {"start_iters": "begin_iter"}}
+ARGUMENTS = {"": {"internal": "interval"}, "EMAHook": {"start_iters": "begin_iter"}}
 _OLDER_PLACES = (None, "mmengine", "mmengine.hooks", "mmcv", "mmcv.runner", "mmcv.runner.hooks")
 _MARKS = ("type", "_scope_", "_delete_")
 
@@ -158,11 +158,11 @@ def _renamed_of(hook: Mapping[str, Any]) -> dict[str, str]:
     if known is None or not (place in _OLDER_PLACES or place in LIBRARIES):
         return {}
     table = {
-        **{old: new for old, new in _ARGUMENTS[""].items() if new in known.arguments},
-        **_ARGUMENTS.get(kind, {}),
+        **{old: new for old, new in ARGUMENTS[""].items() if new in known.arguments},
+        **ARGUMENTS.get(kind, {}),
     }
     if kind == "EMAHook":  # which hands its interval on
-        table |= _ARGUMENTS[""]
+        table |= ARGUMENTS[""]
     return {old: new for old, new in table.items() if old in given and new not in given}
 
 
@@ -174,7 +174,7 @@ def _older_kind(hook: Any) -> str | None:
     if kind is None:
         return None
     place, name = type_place(kind)
-    gone = name in _UPDATES or name in BACKENDS or name == _TEXT or name in RENAMED
+    gone = name in UPDATES or name in BACKENDS or name == TEXT or name in RENAMED
     return name if gone and place in _OLDER_PLACES and not _is_registered(name) else None
 
 
@@ -186,7 +186,7 @@ def _is_registered(name: str) -> bool:
 def _read_away(edit: Edit, path: str, kind: str, hook: Any, *, as_logger: bool = False) -> None:
     """Put what a hook did where it is done today; the hook itself is gone."""
     given = dict(raw_items(hook))
-    if kind in _UPDATES:
+    if kind in UPDATES:
         read_update(edit, path, given)
     else:
         read_logger(edit, path, given, as_logger=as_logger)
@@ -204,17 +204,17 @@ def read_update(edit: Edit, path: str, given: Mapping[str, Any]) -> None:
         given: Its config.
     """
     given = dict(raw_items(given))
-    kind = type_name(given.get("type", _UPDATES[0]))
+    kind = type_name(given.get("type", UPDATES[0]))
     name = "fp16" if path == "fp16" else kind
     asked: dict[str, Any] = {}
     for key, value in given.items():
         if key in _MARKS:
             continue
-        if key not in _UPDATE_ARGUMENTS or (key == "loss_scale" and kind not in FP16):
-            choices = nearest(key, _UPDATE_ARGUMENTS)
+        if key not in UPDATE_ARGUMENTS or (key == "loss_scale" and kind not in FP16):
+            choices = nearest(key, UPDATE_ARGUMENTS)
             edit.report.problem(f"{name} has no argument {key!r}", f"{path}.{key}", None, choices)
-        elif _UPDATE_ARGUMENTS[key] is None:
-            edit.note(f"{path}.{key}", Status.TRANSLATED, _NOTHING_LEFT[key])
+        elif UPDATE_ARGUMENTS[key] is None:
+            edit.note(f"{path}.{key}", Status.TRANSLATED, NOTHING_LEFT[key])
         elif any(value is one or value == one for one in _ASKS_NOTHING.get(key, ())):
             edit.note(f"{path}.{key}", Status.TRANSLATED, "asks for nothing")
         else:
@@ -229,7 +229,7 @@ def read_update(edit: Edit, path: str, given: Mapping[str, Any]) -> None:
 
 
 def _today_of(argument: str) -> str:
-    return "optim_wrapper.type" if argument == "type" else str(_UPDATE_ARGUMENTS[argument])
+    return "optim_wrapper.type" if argument == "type" else str(UPDATE_ARGUMENTS[argument])
 
 
 def _into_wrapper(edit: Edit, path: str, asked: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -274,13 +274,13 @@ def read_logger(
     """
     kind = type_name(given.get("type"))
     backend = BACKENDS.get(kind)
-    if backend is None and kind != _TEXT:
+    if backend is None and kind != TEXT:
         edit.report.problem(
             f"there is no {kind} today", path, "visualizer.vis_backends says where logs go"
         )
         return
     logger = {} if as_logger else edit.get("default_hooks.logger", None)
-    taken = _TEXT_ARGUMENTS if kind == _TEXT else _PACE
+    taken = _TEXT_ARGUMENTS if kind == TEXT else _PACE
     paced = {key: given[key] for key in taken if key in given}
     what = backend.name if backend else "LoggerHook"
     edit.note(path, Status.TRANSLATED, f"an older form of {what}")

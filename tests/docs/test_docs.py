@@ -33,6 +33,7 @@ NOT_RUN = {
     "README.md: mm2pl": "a synopsis; another test compares commands and options",
     "check.md: mm2pl": "describes a format; tests/cli/test_check.py reads it",
     "design.md: config": "a drawing",
+    "older-forms.md: NAME": "a form; tests/unit/test_runner_older.py compares what is written",
     "libraries.md: pip": "installs from a registry, as tools/reference.py does for tests",
     "libraries.md: mm2pl": "needs a compiled mmcv 2.2.0; tests/unit/test_version_gates.py",
 }

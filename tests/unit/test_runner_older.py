@@ -183,6 +183,7 @@ def test_an_argument_that_runner_never_took_is_a_type_error(name: str, tmp_path:
 # ----------------------------------------------------------------- run() and outputs
 
 
+@pytest.mark.proves("Runner.run")
 def test_run_trains_where_there_is_something_to_train(tmp_path: Path) -> None:
     runner = Runner(**settings(tmp_path))
     model = runner.run()
@@ -213,6 +214,7 @@ class Watch(Hook):
         self.outputs.append((runner.outputs, outputs["loss"].detach().clone()))
 
 
+@pytest.mark.proves("Runner.outputs")
 def test_outputs_are_those_of_the_step_detached(tmp_path: Path) -> None:
     watch = Watch()
     runner = Runner(**settings(tmp_path, custom_hooks=[watch]))

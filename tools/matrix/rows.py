@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mm2pl.distributed import LAUNCHERS
 from mm2pl.plan import Status
 from mm2pl.profiles import PROFILES, Default
 from mm2pl.runner import Runner
+from mm2pl.translate import older_hooks
 from mm2pl.translate.data import LOADER_RULES
 from mm2pl.translate.hooks import DEFAULT_HOOKS
 from mm2pl.translate.loops import EVAL_RULES, LENGTH_RULES, TRAIN_RULES
+from mm2pl.translate.older import OLDER_KEYS
 from mm2pl.translate.paramwise import OPTIONS
 from mm2pl.translate.report import Rule
 from mm2pl.translate.runtime import TOP_RULES
@@ -69,6 +71,9 @@ def sections() -> list[Section]:
         Section("### `default_hooks`", "key", tuple(_default_hook_rows())),
         Section("### `launcher`", "value", tuple(_launcher_rows())),
         Section("### What a library's profile adds", "library", tuple(_profile_rows())),
+        Section("### Older forms: keys", "key", tuple(_older_rows(OLDER_KEYS))),
+        Section("### Older forms: hooks", "type", tuple(_older_rows(_older_hooks()))),
+        Section("### Older forms: arguments of hooks", "argument", tuple(_older_arguments())),
         Section("## Classes that a config names by `type`", "", text=classes.INTRODUCTION),
         *(
             Section(f"### `{registry}`", "type and its arguments", tuple(Row(*row) for row in rows))
@@ -157,6 +162,33 @@ def _runner_rows() -> Iterator[Row]:
         yield Row(f"Runner.{name}", shown, OWN if name in RUNNER_OWN else status, text)
 
 
+def _older_rows(forms: Mapping[str, str]) -> Iterator[Row]:
+    for name, text in forms.items():
+        yield Row(f"older.{name}", f"`{name}`", Status.TRANSLATED.value, text)
+
+
+def _older_hooks() -> dict[str, str]:
+    return {
+        **dict.fromkeys(older_hooks.UPDATES, "optim_wrapper"),
+        **dict.fromkeys(older_hooks.FP16, "optim_wrapper, an AmpOptimWrapper"),
+        older_hooks.TEXT: "LoggerHook",
+        **{name: f"LoggerHook and {row.name}" for name, row in older_hooks.BACKENDS.items()},
+        **older_hooks.RENAMED,
+    }
+
+
+def _older_arguments() -> Iterator[Row]:
+    today = {
+        name: place or older_hooks.NOTHING_LEFT[name]
+        for name, place in older_hooks.UPDATE_ARGUMENTS.items()
+    }
+    yield from _older_rows(today)
+    for kind, table in older_hooks.ARGUMENTS.items():
+        for old, new in table.items():
+            text = f"{new} of {kind or 'each hook of MMEngine that has it'}"
+            yield Row(f"older.{old}", f"`{old}`", Status.TRANSLATED.value, text)
+
+
 RUNNER_KEEPS = {
     "auto_scale_lr": "The section of the config",
     "cfg": "The config, as it was given",
@@ -175,9 +207,11 @@ RUNNER_OWN = {
     "final_metrics": "Metrics of the last validation or test; empty before the first",
     "from_plan": "Build a runner from a plan, with what was changed since it was made",
     "module": "The LightningModule around the model",
+    "outputs": "The training step's outputs, an older form",
     "plan": "What the settings were translated to",
     "prepare": "Do what comes before the first step; Lightning calls it through its `setup`",
     "randomness": "The `randomness` section",
+    "run": "Train, or validate or test; an older form",
     "trainer": "The Lightning Trainer",
 }
 _RUN_BY_TRAINER = ("train", "val", "test", "wrap_model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +15,15 @@ from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.plan import Note, Plan, Status
 from mm2pl.translate import Examination, examine
-from mm2pl.translate.older import describe
+from mm2pl.translate.older import OLDER_KEYS, describe
+from mm2pl.translate.older_hooks import (
+    ARGUMENTS,
+    BACKENDS,
+    RENAMED,
+    TEXT,
+    UPDATE_ARGUMENTS,
+    UPDATES,
+)
 
 SGD = {"type": "SGD", "lr": 0.1}
 WRAPPER = {"optimizer": SGD}
@@ -205,6 +214,25 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "custom_hooks": [],
         },
     ),
+    "arguments of which nothing is left": (
+        {
+            "optim_wrapper": WRAPPER,
+            "custom_hooks": [
+                {
+                    "type": "Fp16OptimizerHook",
+                    "loss_scale": 2.0,
+                    "coalesce": True,
+                    "bucket_size_mb": -1,
+                    "distributed": True,
+                    "priority": "ABOVE_NORMAL",
+                }
+            ],
+        },
+        {
+            "optim_wrapper": {**WRAPPER, "type": "AmpOptimWrapper", "loss_scale": 2.0},
+            "custom_hooks": [],
+        },
+    ),
     "a hook that draws": (
         {"custom_hooks": [{"type": "VisualizerHook", "priority": "LOWEST"}]},
         {"custom_hooks": [{"type": "NaiveVisualizationHook", "priority": "LOWEST"}]},
@@ -307,8 +335,35 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }
 
+FORMS |= {
+    f"a {hook} and all its arguments": (
+        {"custom_hooks": [{"type": hook, **{key: {"a": 1} for key in row.arguments}}]},
+        {
+            "custom_hooks": [],
+            "visualizer": {
+                "type": "Visualizer",
+                "vis_backends": [
+                    {"type": "LocalVisBackend"},
+                    {"type": row.name, **{key: {"a": 1} for key in row.arguments.values()}},
+                ],
+            },
+        },
+    )
+    for hook, row in BACKENDS.items()
+}
 
-@pytest.mark.proves("HOOKS.OptimizerHook", "HOOKS.TextLoggerHook", "HOOKS.VisualizerHook")
+
+def test_each_row_of_the_tables_has_a_form_here() -> None:
+    written = json.dumps([older for older, _ in FORMS.values()])
+    names = [
+        *(key.partition(".")[2] or key for key in OLDER_KEYS),
+        *(*UPDATES, TEXT, *BACKENDS, *RENAMED, *UPDATE_ARGUMENTS),
+        *(old for table in ARGUMENTS.values() for old in table),
+    ]
+    assert [name for name in names if f'"{name}"' not in written] == []
+
+
+@pytest.mark.proves("older.*")
 @pytest.mark.parametrize("form", FORMS)
 def test_an_older_form_becomes_todays(form: str) -> None:
     older, todays = FORMS[form]
@@ -387,7 +442,7 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any], Status]] = {
         "checkpoint_config",
         {
             "checkpoint_config": {"interval": 5},
-            "default_hooks": {"checkpoint": {"type": "CheckpointHook"}},
+            "default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 1}},
         },
         Status.NO_EFFECT,
     ),
@@ -548,7 +603,7 @@ def test_a_backend_that_is_there_is_not_added() -> None:
 def test_one_line_tells_of_all_and_is_no_page() -> None:
     hooks = [{"type": "EMAHook", "start_iters": 5} for _ in range(20)]
     told = describe(examined(custom_hooks=hooks, checkpoint_config={"interval": 1}).plan.older)
-    assert told.endswith("; and 15 more")
+    assert told.endswith("; and 13 more")
     assert "checkpoint_config -> default_hooks.checkpoint" in told
 
 
