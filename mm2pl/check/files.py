@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mm2pl.cli.config_file import error_of_checkpoint
 from mm2pl.errors import ConfigError, ConfigFileNotFoundError, nearest
 from mm2pl.mmengine.config._load import data
 from mm2pl.translate.runtime import TOP_RULES
 
 SUFFIXES = (".py", ".yml", ".yaml", ".json")
-CHECKPOINTS = (".pth", ".pt", ".ckpt", ".pkl", ".safetensors", ".bin", ".onnx")
 BASE_FOLDER = "_base_"
 # Folders with a leading dot are left out, but for the one in which a wheel keeps its configs.
 _CONFIGS_OF_WHEEL = ".mim"
@@ -126,14 +126,8 @@ def _named_wrongly(path: str) -> ConfigError | None:
     """Return what is wrong with a path that is no folder."""
     if not os.path.exists(path):
         return _missing(path)
-    if path.endswith(CHECKPOINTS):
-        return ConfigError(
-            "this is a checkpoint, not a config",
-            file=path,
-            hint="give the config that it was trained with; most work folders hold a copy of it",
-        )
     if not path.endswith(SUFFIXES):
-        return None  # reading it says which suffixes there are
+        return error_of_checkpoint(path)  # else reading it says which suffixes there are
     reason = why_no_config(path)
     if reason is None or _is_broken_data(path):
         return None  # reading it says what is wrong

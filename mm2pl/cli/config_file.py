@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mm2pl.mmengine.config import Config
     from mm2pl.mmengine.config._positions import Positions
 
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".pkl", ".safetensors", ".bin", ".onnx")
 # Keys that other options than --cfg-options set.
 _KEYS_OF_OPTIONS = {
     "work_dir": ("work_dir",),
@@ -67,8 +68,11 @@ def read_config(
     from mm2pl.mmengine.config import Config
 
     path = Path(file)
+    if (error := error_of_checkpoint(file)) is not None:
+        raise error
     if not path.is_file():
-        what = "this is a folder" if path.is_dir() else "the config file does not exist"
+        what = "this is no regular file" if path.exists() else "the config file does not exist"
+        what = "this is a folder" if path.is_dir() else what
         hint = "give a file's path"
         if "::" in file:
             hint = f"in a file of your own, write _base_ = [{file!r}], and give that file"
@@ -81,6 +85,17 @@ def read_config(
         cfg = read_literal(file)
     _merge(cfg, options or {})
     return cfg
+
+
+def error_of_checkpoint(path: str) -> ConfigError | None:
+    """Return what to say of a checkpoint in the place of a config; None if it is none."""
+    if not path.endswith(_CHECKPOINTS) or not Path(path).exists():
+        return None
+    return ConfigError(
+        "this is a checkpoint, not a config",
+        file=path,
+        hint="give the config that it was trained with; most work folders hold a copy of it",
+    )
 
 
 def positions_of(args: argparse.Namespace) -> Positions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import builtins
 import importlib.util
 import io
@@ -166,8 +167,25 @@ def _file(path: str, arguments: list[str]) -> Script:
         if path.endswith(".py"):
             raise
         raise _not_python(path) from error
+    if _does_nothing(ast.parse(source).body):
+        what = f"{path} does nothing but set names: it is a config, not a script"
+        raise ScriptError(what, hint=f"a config is run by mm2pl fit {path}")
     names = {"__file__": full, "__loader__": SourceFileLoader(_MAIN, full), "__cached__": None}
     return Script(code, arguments, os.path.dirname(os.path.realpath(full)), names)
+
+
+def _does_nothing(body: Sequence[ast.stmt]) -> bool:
+    """Whether code only sets names to literals and ``dict(...)``, as most configs do."""
+    calls = [one for node in body for one in ast.walk(node) if isinstance(one, ast.Call)]
+    sets = [node for node in body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    remarks = [
+        node for node in body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    return (
+        bool(sets)
+        and len(sets) + len(remarks) == len(body)
+        and all(isinstance(one.func, ast.Name) and one.func.id == "dict" for one in calls)
+    )
 
 
 def _missing(path: Path) -> ScriptError:

@@ -168,6 +168,7 @@ MISTAKES = {
     "folder": ["is a folder"],
     "start.sh": ["start.sh is not Python", "torchrun ... -m mm2pl run"],
     "weights.pth": ["weights.pth is not Python", "mm2pl fit CONFIG"],
+    "config.py": ["config.py does nothing but set names", "mm2pl fit config.py"],
     "-m nowhere": ["there is no module nowhere"],
     "-m package.nowhere": ["there is no module package.nowhere"],
     "-m folder": ["there is no module folder", "__main__.py"],
@@ -189,6 +190,7 @@ def tools(folder: Path) -> Path:
     (tools / "train.py").write_text("import sys\nprint(sys.argv, sys.path[0])\n")
     (tools / "analysis_tools" / "get_flops.py").write_text("print('flops')\n")
     (folder / "start.sh").write_text("echo hi there\n")
+    (folder / "config.py").write_text("'''A config.'''\nmodel = dict(type='A')\nx: int = 1\n")
     (folder / "weights.pth").write_bytes(b"PK\x03\x04\x00\xff\n")
     return tools
 

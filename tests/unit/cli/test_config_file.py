@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mm2pl.cli.config_file import positions_of, read_config
+from mm2pl.errors import ConfigError
 from mm2pl.mmengine.config._literal import NotLiteralError
 
 CODE = (
@@ -57,3 +58,11 @@ def test_a_file_may_be_read_without_running_it(tmp_path: Path) -> None:
     file.write_text("a = f()\n")
     with pytest.raises(NotLiteralError, match=r"c\.py:1: a call of f"):
         read_config(str(file), execute=False)
+
+
+def test_a_checkpoint_or_a_device_in_the_place_of_a_config_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").touch()
+    with pytest.raises(ConfigError, match="this is a checkpoint, not a config"):
+        read_config(str(tmp_path / "a.pth"))
+    with pytest.raises(FileNotFoundError, match="this is no regular file"):
+        read_config("/dev/null")
