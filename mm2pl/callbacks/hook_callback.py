@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
 
 from mm2pl import _lightning
+from mm2pl.callbacks.divided import DividedPoints, nothing
+from mm2pl.callbacks.native import arrange
 from mm2pl.driving import Driver, driver_of
 from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
-    from mm2pl.callbacks.native import NativeCallback
-    from mm2pl.mmengine.hooks import Hook
     from mm2pl.runner import Runner
 
 
 _STOPPED = "Training ends here: a Lightning callback asked for it (trainer.should_stop)"
 
 
-class _Point(NamedTuple):
-    """A point that runs on the hooks in parts, with Lightning's callbacks in between.
-
-    Attributes:
-        name: The point; None if the loop calls it by itself.
-        arguments: What the hooks get beside the runner.
-        rest: The hooks whose turn comes.
-        natives: The callbacks that part them.
-        leave: What comes after the last hook.
-    """
-
-    name: str | None
-    arguments: dict[str, Any]
-    rest: Iterator[Hook]
-    natives: list[NativeCallback]
-    leave: Callable[[], None]
-
-
-class HookCallback(pl.Callback):
+class HookCallback(DividedPoints, pl.Callback):
     """The one callback that stands for all hooks of a run.
 
     A point runs on all hooks before the next point runs on any, although several points may fall
@@ -57,18 +38,16 @@ class HookCallback(pl.Callback):
         metrics: Metrics of the last validation or test.
         driver: Who drives the training loop.
         trained: What the training loop returned: the model, or what a loop of one's own returns.
-        natives: Lightning's callbacks among the hooks.
         resumed: The checkpoint that the callbacks are to be given their states of.
     """
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+        super().__init__(runner)
         self.outputs: Any = None
         self.batch: Any = None
         self.metrics: Any = {}
         self.driver = Driver.LIGHTNING
         self.trained: Any = None
-        self.natives: list[NativeCallback] = []
         self.resumed: Any = None
         self._started = False
         self._in_epoch = False
@@ -78,53 +57,13 @@ class HookCallback(pl.Callback):
         self._calls_hooks = True
         self._loop: Any = None
         self._eval_loop: Any = None
-        self._point: _Point | None = None
         self._opens_evaluation = False
-
-    # Points with Lightning's callbacks in between
-
-    def _pass(self, name: str | None, leave: Callable[[], None], **arguments: Any) -> None:
-        """Call a point on the hooks in front of the first native callback, or on all."""
-        if self.natives:
-            rest = iter(self._runner._hook_collection.hooks)
-            self._point = _Point(name, arguments, rest, self.natives, leave)
-            self._call_part(self._point, self.natives)
-            return
-        if name is not None:
-            self._runner.call_hook(name, **arguments)
-        leave()
-
-    @_lightning.no_end_of_data
-    def go_on(self, native: NativeCallback) -> None:
-        """Call the point at hand on the hooks behind a native callback."""
-        point = self._point
-        if point is None or native not in point.natives:
-            return
-        if native is point.natives[-1]:
-            self._call_part(point, [])
-            self._point = None
-            point.leave()
-        else:
-            self._call_part(point, point.natives)
-
-    def _call_part(self, point: _Point, until: list[NativeCallback]) -> None:
-        if point.name is not None:
-            collection = self._runner._hook_collection
-            collection.call_until(until, point.rest, point.name, point.arguments)
-
-    @contextmanager
-    def _undivided(self) -> Iterator[None]:
-        """Call points on all hooks at once, where Lightning does not call its callbacks."""
-        natives, self.natives = self.natives, []
-        try:
-            yield
-        finally:
-            self.natives = natives
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._started = False
         self._point = None
         _lightning.forget_stop(trainer)
+        arrange(trainer, self, self._runner.hooks)  # the list may have been changed by hand
         for native in self.natives:
             _lightning.check_without_validation(native.callback, self._runner._val_loop is None)
         known = self.natives
@@ -205,7 +144,7 @@ class HookCallback(pl.Callback):
         if self.driver is Driver.LIGHTNING:
             self._pass(
                 "before_train_iter",
-                _nothing,
+                nothing,
                 batch_idx=self._number(batch_idx),
                 data_batch=batch,
             )
@@ -347,7 +286,7 @@ class HookCallback(pl.Callback):
     def _start(self, stage: str) -> None:
         if self._opens_evaluation:
             with torch.enable_grad():
-                self._pass(f"before_{stage}", _nothing)
+                self._pass(f"before_{stage}", nothing)
 
     @_lightning.no_end_of_data
     def _epoch_start(self, stage: str) -> None:
@@ -378,13 +317,13 @@ class HookCallback(pl.Callback):
                 self._eval_loop.enter(place)
         if self._calls_hooks:
             name = f"before_{stage}_iter"
-            self._pass(name, _nothing, batch_idx=batch_idx, data_batch=batch)
+            self._pass(name, nothing, batch_idx=batch_idx, data_batch=batch)
 
     @_lightning.no_end_of_data
     def _batch_end(self, stage: str, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._calls_hooks:
             name = f"after_{stage}_iter"
-            self._pass(name, _nothing, batch_idx=batch_idx, data_batch=batch, outputs=outputs)
+            self._pass(name, nothing, batch_idx=batch_idx, data_batch=batch, outputs=outputs)
 
     @_lightning.no_end_of_data
     def _epoch_end(self, stage: str) -> None:
@@ -396,7 +335,7 @@ class HookCallback(pl.Callback):
         elif self._evaluates:
             with torch.enable_grad():
                 self.metrics = self._eval_loop.finish()
-                self._pass(f"after_{stage}_epoch", _nothing, metrics=self.metrics)
+                self._pass(f"after_{stage}_epoch", nothing, metrics=self.metrics)
 
     @_lightning.no_end_of_data
     def _end(self, stage: str, leave: Callable[[], None]) -> None:
@@ -480,7 +419,3 @@ class HookCallback(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._end("test", self._end_run)
-
-
-def _nothing() -> None:
-    """Nothing follows the hooks."""

@@ -126,7 +126,7 @@ for _name in TWINS:
 
 
 def arrange(trainer: pl.Trainer, head: HookCallback, hooks: list[Hook]) -> None:
-    """Put Lightning's callbacks that stand among the hooks into ``trainer.callbacks``.
+    """Put Lightning's callbacks that stand among the hooks, and no more, into the Trainer's.
 
     Args:
         trainer: The run's.
@@ -137,12 +137,15 @@ def arrange(trainer: pl.Trainer, head: HookCallback, hooks: list[Hook]) -> None:
         ConfigError: Two callbacks would share one state.
     """
     natives = [hook for hook in hooks if isinstance(hook, NativeCallback)]
+    if natives == head.natives:
+        return
     _check_states(natives)
     placed: list[pl.Callback] = []
     for native in natives:
         native.behind = native.behind or HooksBehind(head, native)
         placed += [native.callback, native.behind]
-    ours = {id(one) for one in (head, *placed)}
+    gone = [part for native in head.natives for part in (native.callback, native.behind)]
+    ours = {id(one) for one in (head, *placed, *gone)}
     others = [one for one in trainer.callbacks if id(one) not in ours]  # type: ignore[attr-defined]
     if any(isinstance(one, ProgressBar) for one in placed):
         others = [one for one in others if not isinstance(one, RunProgress)]

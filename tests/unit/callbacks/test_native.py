@@ -324,6 +324,15 @@ def test_a_callback_may_be_registered_later(build):
     assert runner.trainer.early_stopping_callbacks == [seen]
 
 
+def test_one_that_is_taken_out_of_the_list_of_hooks_runs_no_more(build):
+    runner = build([native("n"), native("m"), note("z", 100)])
+    runner.hooks.remove(next(one for one in runner.hooks if isinstance(one, NativeCallback)))
+    runner.train()
+    steps = twice(CALLED, "on_train_batch_end after_train_iter")
+    assert [one.split()[0] for one in steps] == ["m", "z"] * 2
+    assert len([one for one in runner.trainer.callbacks if isinstance(one, Native)]) == 1
+
+
 def test_one_that_a_hook_brings_when_the_run_begins_is_set_up(build):
     counts = Counts()
 
