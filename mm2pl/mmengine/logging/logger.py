@@ -191,6 +191,8 @@ class MMLogger(Logger, ManagerMixin):
 def print_log(msg: object, logger: Logger | str | None = None, level: int = logging.INFO) -> None:
     """Log a message by the logger that is named.
 
+    Differs: the line of an error says where this was called; MMEngine's names this function.
+
     Args:
         msg: The message.
         logger: A logger; ``"current"`` for the newest :class:`MMLogger`; the name of an instance;
