@@ -18,6 +18,7 @@ from mm2pl.mmengine.optim import (
     _ParamScheduler,
     build_optim_wrapper,
 )
+from mm2pl.mmengine.optim.optimizer._stepping import stepping_by
 from mm2pl.mmengine.optim.scheduler._per_update import PER_UPDATE, in_updates
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mm2pl.mmengine.registry.errors import at_key
@@ -248,8 +249,18 @@ def _step_of(wrapper: OptimWrapper, bound_step: Callable[..., Any]) -> Callable[
     """Return a step through Lightning, or a plain one once a hook has replaced the optimizer."""
     bound = wrapper.optimizer
 
+    def run(closure: Callable[[], Any], **kwargs: Any) -> None:
+        closure()  # Lightning's own, with its hooks
+        bound.step(**kwargs)
+
     def step(**kwargs: Any) -> None:
-        (bound_step if wrapper.optimizer is bound else wrapper.optimizer.step)(**kwargs)
+        if wrapper.optimizer is not bound:
+            wrapper.optimizer.step(**kwargs)
+        elif "closure" in kwargs:
+            bound_step(**kwargs)
+        else:  # Lightning gives one always, which not every optimizer takes or ignores
+            with stepping_by(bound, run):
+                bound_step(**kwargs)
 
     return step
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mm2pl.errors import ConfigError
-from mm2pl.mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict
+from mm2pl.mmengine.optim import AmpOptimWrapper, LinearLR, OptimWrapper, OptimWrapperDict
 from mm2pl.optim import (
     bind_to_lightning,
     make_optim_wrapper,
@@ -106,6 +106,48 @@ def test_binding_takes_over_backward_and_step_until_it_is_undone():
     unbind(one)
     one.update_params(weight.sum())
     assert not torch.equal(weight, before)
+
+
+class ClosingOptimizer:
+    """Gives each step a closure, as LightningOptimizer does, with the user's in it."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, calls: list[str]) -> None:
+        self.optimizer = optimizer
+        self.calls = calls
+
+    def step(self, closure: Any = None, **kwargs: Any) -> None:
+        def around() -> Any:
+            result = closure() if closure is not None else None
+            self.calls.append("hooks")
+            return result
+
+        self.optimizer.step(closure=around, **kwargs)
+
+
+@pytest.mark.parametrize("kind", [OptimWrapper, AmpOptimWrapper])
+def test_a_step_gets_what_was_given_to_it_and_no_closure_of_lightnings(kind: Any):
+    class Optimizer(torch.optim.SGD):
+        def step(self, scale: float = 1.0) -> None:  # type: ignore[override]
+            calls.append(f"step by {scale}")
+
+    calls: list[str] = []
+    net = nn.Linear(2, 1)
+    one = kind(optimizer=Optimizer(net.parameters(), lr=0.1))
+    bind_to_lightning(one, torch.Tensor.backward, [ClosingOptimizer(one.optimizer, calls)])
+    one.update_params(net(torch.ones(1, 2)).sum(), step_kwargs={"scale": 0.5})
+    one.update_params(net(torch.ones(1, 2)).sum())
+    assert calls == ["hooks", "step by 0.5", "hooks", "step by 1.0"]
+    assert "step" not in one.optimizer.__dict__
+
+
+def test_a_closure_of_the_users_is_run_within_lightnings():
+    calls: list[str] = []
+    net = nn.Linear(2, 1)
+    one = OptimWrapper(torch.optim.SGD(net.parameters(), lr=0.1))
+    bind_to_lightning(one, torch.Tensor.backward, [ClosingOptimizer(one.optimizer, calls)])
+    closure = lambda: calls.append("mine")  # noqa: E731
+    one.update_params(net(torch.ones(1, 2)).sum(), step_kwargs={"closure": closure})
+    assert calls == ["mine", "hooks"]
 
 
 def test_there_is_nothing_to_unbind_before_a_wrapper_is_built():

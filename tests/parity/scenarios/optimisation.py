@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from case import Case, loader
+from mmengine.registry import OPTIMIZERS
 
 SHORT = {"by_epoch": True, "max_epochs": 2}
 SGD = {"type": "SGD", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
@@ -12,6 +14,23 @@ SGD = {"type": "SGD", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 
 def adamw(case: Case) -> None:
     case.train(optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}}, train_cfg=SHORT)
+
+
+@OPTIMIZERS.register_module()
+class PlainDescent(torch.optim.SGD):
+    """A user's optimizer, whose step takes nothing."""
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter -= group["lr"] * parameter.grad
+
+
+def step_without_a_closure(case: Case) -> None:
+    section = {"optimizer": {"type": "PlainDescent", "lr": 0.05}, "accumulative_counts": 4}
+    steps = {"type": "MultiStepLR", "milestones": [1]}
+    case.train(optim_wrapper=section, param_scheduler=steps, train_cfg=SHORT)
 
 
 def clip_norm(case: Case) -> None:

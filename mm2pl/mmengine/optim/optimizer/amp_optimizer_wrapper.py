@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from mm2pl.errors import ConfigAssertionError, ConfigTypeError, nearest
 from mm2pl.mmengine.device import get_device
+from mm2pl.mmengine.optim.optimizer._stepping import stepping_by
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper, check_arguments
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
 
@@ -69,37 +70,10 @@ class AmpOptimWrapper(OptimWrapper):
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
             self._clip_grad()
-        with self._steps_through_run_step():
+        is_bound = "_run_step" in self.__dict__
+        with stepping_by(self.optimizer, self._run_step) if is_bound else nullcontext():
             self.loss_scaler.step(self.optimizer, **kwargs)
         self.loss_scaler.update(self._scale_update_param)
-
-    @contextmanager
-    def _steps_through_run_step(self) -> Iterator[None]:
-        """Send the scaler's call of ``optimizer.step`` through the bound step, if there is one.
-
-        The scaler must see the optimizer itself: it keeps its state by the optimizer's identity,
-        and a fused optimizer takes scale and overflow flag from its own attributes.
-        """
-        optimizer = self.optimizer
-        if "_run_step" not in self.__dict__:
-            yield
-            return
-        own = optimizer.__dict__.get("step")  # e.g. the counting step that a scheduler put there
-
-        def restore() -> None:
-            optimizer.__dict__.pop("step", None)
-            if own is not None:
-                optimizer.__dict__["step"] = own
-
-        def step_once(**kwargs: Any) -> None:
-            restore()  # the bound step ends in the real one
-            self._run_step(**kwargs)
-
-        optimizer.__dict__["step"] = step_once
-        try:
-            yield
-        finally:
-            restore()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimizer's state with the scaler's as ``loss_scaler``."""
