@@ -120,10 +120,11 @@ def _message_hub(state: Any, mask: Masks) -> Any:
     # The name is that of the run before, if this one went on from its checkpoint.
     left_out = ("cfg", "eta", "experiment_name", "superseded_ckpts")
     info = {k: v for k, v in state["runtime_info"].items() if k not in left_out}
+    resumed = {k: v for k, v in state["resumed_keys"].items() if k != "superseded_ckpts"}
     return {
         "log_scalars": {k: digest([list(b.data[0]), list(b.data[1])]) for k, b in scalars.items()},
         "runtime_info": json.loads(mask(json.dumps(exact(info), sort_keys=True))),
-        "resumed_keys": exact(dict(state["resumed_keys"])),
+        "resumed_keys": exact(resumed),
     }
 
 
