@@ -15,6 +15,7 @@ from mm2pl.natives import build_callback, refuse
 from mm2pl.runner_older import adapt
 from mm2pl.trainer import log_interval
 from mm2pl.translate.hooks import DEFAULT_HOOKS, with_defaults
+from mm2pl.translate.older_hooks import todays_hook
 
 
 class RunnerHooks:
@@ -39,7 +40,7 @@ class RunnerHooks:
         """
         given = priority
         if isinstance(hook, Mapping):
-            cfg = dict(hook)
+            cfg = dict(todays_hook(hook))
             configured = cfg.pop("priority", None)
             given = configured if given is None else given
             hook = build_callback(cfg)
@@ -81,9 +82,12 @@ class RunnerHooks:
                 )
         self._register(chosen)
 
-    def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
-        """Add several hooks."""
-        self._register({f"custom_hooks[{index}]": hook for index, hook in enumerate(hooks)})
+    def register_custom_hooks(
+        self, hooks: Sequence[Hook | dict[str, Any]] | dict[str, Any]
+    ) -> None:
+        """Add several hooks, or one by its config."""
+        listed = [hooks] if isinstance(hooks, Mapping) else hooks
+        self._register({f"custom_hooks[{index}]": hook for index, hook in enumerate(listed)})
 
     def _register(self, hooks: Mapping[str, Any]) -> None:
         for path, hook in hooks.items():

@@ -16,9 +16,16 @@ from typing import Any
 
 from mm2pl.errors import Mm2plError
 from mm2pl.plan import ABSENT, Change, Note, Status
-from mm2pl.translate.classes import find
+from mm2pl.translate.classes import KnownClass, classes, find
 from mm2pl.translate.older_edit import Edit
-from mm2pl.translate.older_hooks import FP16, read_hooks, read_logger, read_update, rename_arguments
+from mm2pl.translate.older_hooks import (
+    FP16,
+    is_logger,
+    read_hooks,
+    read_logger,
+    read_update,
+    rename_arguments,
+)
 from mm2pl.translate.report import Report, raw_items, type_name
 
 __all__ = ["OLDER_ARGUMENTS", "OLDER_KEYS", "Older", "describe", "put_today", "work_in"]
@@ -129,11 +136,12 @@ def work_in(cfg: Any, report: Report) -> Older:
     edit = Edit(cfg, report)
     if edit.get("train_dataloader", None) is not None:  # else it is no config of MMEngine's, or
         _train_cfg(edit)  # one that trains nothing
-        if _optimizer(edit):
+        is_older = _optimizer(edit)  # for sure: MMEngine runs no such config
+        if is_older:
             _updates(edit)
-        _scheduler(edit)
-        _checkpoint_config(edit)
-        _log_config(edit)
+        _scheduler(edit, is_older)
+        _checkpoint_config(edit, is_older)
+        _log_config(edit, is_older)
     _val_interval(edit)
     _custom_hooks(edit)
     read_hooks(edit)
@@ -193,39 +201,67 @@ def _updates(edit: Edit) -> None:
         edit.leave_out("fp16")
 
 
-def _scheduler(edit: Edit) -> None:
+def _scheduler(edit: Edit, is_older: bool) -> None:
     """Read ``scheduler``, unless it is a variable of that name."""
     given = edit.get("scheduler", None)
-    if given is None or edit.get("param_scheduler") is not ABSENT:
+    if given is None or edit.get("param_scheduler") is not ABSENT or _is_used(edit, "scheduler"):
         return
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
-    if listed and all(_is_schedule(one) for one in listed):
+    if listed and all(_is_schedule(one, is_older) for one in listed):
         edit.move("scheduler", "param_scheduler", given)
 
 
-def _is_schedule(value: Any) -> bool:
+def _is_used(edit: Edit, key: str) -> bool:
+    """Whether a value of the top level also stands somewhere else, filled in from there."""
+    values = getattr(edit.cfg, "_cfg_dict", edit.cfg)
+    value = edit.get(key)
+    return any(_holds(one, value) for other, one in raw_items(values) if other != key)
+
+
+def _holds(section: Any, value: Any) -> bool:
+    if isinstance(section, Mapping):
+        inner = [one for _, one in raw_items(section)]
+    else:
+        inner = list(section) if isinstance(section, (list, tuple)) else []
+    return any(type(one) is type(value) and one == value for one in inner) or any(
+        _holds(one, value) for one in inner
+    )
+
+
+def _is_schedule(value: Any, is_older: bool) -> bool:
     if isinstance(value, Mapping):
         kind = dict(raw_items(value)).get("type")
-        return kind is not None and find(kind, "PARAM_SCHEDULERS").status is Status.AS_IS
+        found = find(kind, "PARAM_SCHEDULERS") if kind is not None else None
+        if found is None or found.known is None or found.status is not Status.AS_IS:
+            return False
+        return is_older or _fits(value, found.known)
     return hasattr(value, "param_name") and hasattr(value, "step")
 
 
-def _checkpoint_config(edit: Edit) -> None:
+def _fits(given: Mapping[str, Any], known: KnownClass) -> bool:
+    """Whether a class has all the arguments of a section that MMEngine does not read."""
+    return all(key in known.arguments for key in given if key not in ("type", "_scope_"))
+
+
+def _checkpoint_config(edit: Edit, is_older: bool) -> None:
     given = edit.get("checkpoint_config", None)
     if isinstance(given, Mapping) and edit.get("default_hooks.checkpoint") is ABSENT:
         hook = rename_arguments({"type": "CheckpointHook", **dict(raw_items(given))})
-        edit.move("checkpoint_config", "default_hooks.checkpoint", hook)
+        if is_older or _fits(hook, classes()["HOOKS"]["CheckpointHook"]):
+            edit.move("checkpoint_config", "default_hooks.checkpoint", hook)
 
 
-def _log_config(edit: Edit) -> None:
+def _log_config(edit: Edit, is_older: bool) -> None:
     """Read ``log_config``: a pace, and where it is written to."""
     given = edit.get("log_config", None)
     if not isinstance(given, Mapping) or edit.get("default_hooks.logger") is not ABSENT:
         return
     hooks = given.get("hooks") or []
     pace = {key: given[key] for key in ("interval",) if key in given}
-    known = isinstance(hooks, (list, tuple)) and all(isinstance(one, Mapping) for one in hooks)
-    if not known or set(given) - {"interval", "hooks"}:
+    listed = isinstance(hooks, (list, tuple)) and all(isinstance(one, Mapping) for one in hooks)
+    if not listed or set(given) - {"interval", "hooks"}:
+        return
+    if not is_older and not all(is_logger(one) for one in hooks):
         return
     edit.move("log_config", "default_hooks.logger", {"type": "LoggerHook", **pace})
     for index, hook in enumerate(hooks):

@@ -144,6 +144,12 @@ def _rename(edit: Edit, path: str, hook: Any) -> None:
         edit.move(f"{path}.{old}", f"{path}.{new}", dict(raw_items(hook))[old])
 
 
+def todays_hook(hook: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a hook's config with today's names, as a script may register it."""
+    kind = _older_kind(hook)
+    return {**hook, "type": RENAMED[kind]} if kind in RENAMED else rename_arguments(hook)
+
+
 def rename_arguments(hook: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a hook's config with today's names of its arguments."""
     renamed = _renamed_of(hook)
@@ -238,6 +244,8 @@ def _into_wrapper(edit: Edit, path: str, asked: dict[str, Any], given: Mapping[s
         edit.tell(path, "optim_wrapper", moved=False)
     if asked.pop("detect_anomalous_params", None):
         edit.becomes(f"{path}.detect_anomalous_params", "trainer.detect_anomalous_params", True)
+    if wrapper is None and asked:  # nothing is trained
+        edit.tell(path, "optim_wrapper", moved=False)
     if wrapper is None or not asked:
         return
     if not isinstance(wrapper, Mapping) or "optimizer" not in wrapper:
@@ -298,6 +306,12 @@ def read_logger(
     if backend is not None:
         arguments = {new: given[old] for old, new in backend.arguments.items() if old in given}
         _add_backend(edit, path, backend, {"type": backend.name, **arguments})
+
+
+def is_logger(hook: Mapping[str, Any]) -> bool:
+    """Whether this is one of the hooks that logged to a place of their own."""
+    kind = _kind(hook)
+    return kind in BACKENDS or kind == TEXT
 
 
 def _at_the_pace(edit: Edit, path: str, kind: str, paced: dict[str, Any], logger: Any) -> None:

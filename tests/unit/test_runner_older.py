@@ -15,7 +15,7 @@ from torch import nn
 from mm2pl.errors import ConfigRuntimeError
 from mm2pl.mmengine.config import Config
 from mm2pl.mmengine.dataset import DefaultSampler, default_collate
-from mm2pl.mmengine.hooks import Hook, LoggerHook
+from mm2pl.mmengine.hooks import EMAHook, Hook, LoggerHook, NaiveVisualizationHook
 from mm2pl.mmengine.model import BaseModel
 from mm2pl.mmengine.registry import HOOKS, MODELS
 from mm2pl.runner import Runner
@@ -284,6 +284,14 @@ def test_points_with_the_arguments_of_then_are_called(tmp_path: Path) -> None:
     said = log_of(runner)
     assert "Older.after_train_iter has an older signature, without batch_idx, data_batch" in said
     assert "after_train_epoch has" not in said
+
+
+def test_hooks_that_a_script_registers_may_be_of_then(tmp_path: Path) -> None:
+    runner = Runner(**settings(tmp_path))
+    runner.register_hook({"type": "EMAHook", "start_iters": 3})
+    runner.register_custom_hooks({"type": "VisualizerHook", "interval": 2})
+    assert hook_of(runner, EMAHook).begin_iter == 3
+    assert hook_of(runner, NaiveVisualizationHook)._interval == 2
 
 
 class Wrong(Hook):

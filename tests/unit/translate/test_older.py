@@ -475,6 +475,36 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any], Status]] = {
         },
         Status.VARIABLE,
     ),
+    "a scheduler that fills another place": (
+        "scheduler",
+        {
+            "scheduler": {"type": "MultiStepLR", "milestones": [1]},
+            "model": {"type": "Net", "init_cfg": [{"type": "MultiStepLR", "milestones": [1]}]},
+            "optim_wrapper": WRAPPER,
+        },
+        Status.VARIABLE,
+    ),
+    "a scheduler with arguments of another": (
+        "scheduler",
+        {
+            "scheduler": {"type": "MultiStepLR", "beta": 0.9},
+            "optim_wrapper": WRAPPER,
+        },
+        Status.VARIABLE,
+    ),
+    "checkpoints with arguments of MMCV's": (
+        "checkpoint_config",
+        {"checkpoint_config": {"interval": 5, "create_symlink": False}, "optim_wrapper": WRAPPER},
+        Status.NO_EFFECT,
+    ),
+    "logs by a hook that is not known": (
+        "log_config",
+        {
+            "log_config": {"interval": 5, "hooks": [{"type": "PaviLoggerHook"}]},
+            "optim_wrapper": WRAPPER,
+        },
+        Status.NO_EFFECT,
+    ),
     "an optimizer of a config that trains nothing": (
         "optimizer",
         {"optimizer": SGD, "train_dataloader": None, "train_cfg": None},
@@ -576,6 +606,20 @@ def test_a_hook_that_is_asked_of_no_single_wrapper_is_refused(wrapper: Any) -> N
     config = {**BASE, "optim_wrapper": wrapper, "custom_hooks": [hook]}
     (problem,) = (one for one in examine(config).problems if one.key_path == "custom_hooks[0]")
     assert problem.hint == "set it there: optim_wrapper.clip_grad"
+
+
+def test_a_logger_of_then_that_nothing_is_today_is_refused() -> None:
+    logs = {"hooks": [{"type": "PaviLoggerHook"}]}
+    problems = examined(optimizer=SGD, log_config=logs).problems
+    assert [one.key_path for one in problems] == ["log_config.hooks[0]"]
+    assert "no PaviLoggerHook today" in problems[0].message
+
+
+def test_what_updates_is_left_out_where_nothing_trains() -> None:
+    hook = {"type": "OptimizerHook", "grad_clip": CLIP}
+    found = examined(train_dataloader=None, train_cfg=None, default_hooks={"optimizer": hook})
+    assert today(found.plan, "default_hooks") == {}
+    assert "default_hooks.optimizer -> optim_wrapper" in describe(found.plan.older)
 
 
 def test_an_interval_that_is_not_the_loggers_is_approximated() -> None:
