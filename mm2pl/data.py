@@ -209,7 +209,10 @@ class LateLoader:
             return 1
         # Nor would Lightning go through a validation without data, or with data on some ranks only.
         loader = loop.dataloader if self._place is None else loop.loader(self._place)
-        return (len(loader) if _length_is_certain(loader) else 0) or _lightning.UNKNOWN
+        length = len(loader) if _length_is_certain(loader) else 0
+        if length and hasattr(loop, "reading"):
+            length -= loop.reading.skipped
+        return max(0, length) or _lightning.UNKNOWN
 
     def __iter__(self) -> Iterator[Any]:
         self._open = self._batches()

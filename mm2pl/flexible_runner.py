@@ -19,6 +19,7 @@ from mm2pl.mmengine.registry import RUNNERS, STRATEGIES
 from mm2pl.mmengine.registry._unknown import unknown_type
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.natives import copied
+from mm2pl.resume import exact
 from mm2pl.runner import Runner, settings_from, stem_of
 from mm2pl.translate import translate
 from mm2pl.translate.strategies import FLEXIBLE
@@ -219,6 +220,7 @@ class FlexibleRunner(Runner):
         self.load_or_resume()
         if getattr(self.optim_wrapper, "_accumulative_counts", 1) > 1:
             self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+        exact.put_counts(self)
         self.call_hook("before_run")
         self._tell_epochs()
 

@@ -72,7 +72,7 @@ class RunnerModule(QuietModule):
         if self.hooks.driver is Driver.ITSELF:
             self.hooks.trained = loop.run()
         elif loop.by_epoch:
-            loop.run_iter(batch_idx, batch)
+            loop.run_iter(batch_idx + loop.reading.skipped, batch)
         else:
             loop.run_iter(batch)
 

@@ -30,6 +30,7 @@ from mm2pl.module import RunnerModule
 from mm2pl.natives import copied
 from mm2pl.plan import Plan
 from mm2pl.progress import progress_bars
+from mm2pl.resume import exact
 from mm2pl.runner_checkpoints import RunnerCheckpoints
 from mm2pl.runner_hooks import RunnerHooks
 from mm2pl.runner_model import RunnerModel
@@ -365,6 +366,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerModel, Runner
         self._enable_features()
         self.load_or_resume()
         self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+        exact.put_counts(self)
         self._tell_epochs()
         self._maybe_compile("train_step")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm2pl import checkpoint
+from mm2pl.callbacks.native import save_states_of_others
 from mm2pl.environment import take_up_seed
 from mm2pl.errors import CheckpointError, ConfigTypeError
 from mm2pl.latest_checkpoint import naming_a_good_one, newest_good
@@ -18,12 +19,29 @@ from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
+    find_latest_checkpoint,
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
+from mm2pl.resume import exact
 
 
 class RunnerCheckpoints:
     """The runner's methods around checkpoint files."""
+
+    # Of the optimizer wrappers, from a checkpoint, until they are told where training begins.
+    _resumed_counts: list[int] | None = None
+
+    @property
+    def resumes_exactly(self: Any) -> bool:
+        """Whether a resumed run is to be the same run to the last bit, not MMEngine's."""
+        return bool(self.plan.runtime.exact_resume)
+
+    @property
+    def skips_unread(self: Any) -> bool:
+        """Whether there is a checkpoint to go on from without reading what it was trained on."""
+        if not self._resume or not self.resumes_exactly:
+            return False
+        return bool(self._load_from or find_latest_checkpoint(self.work_dir))
 
     def load_or_resume(self: Any) -> None:
         """Load weights or go on from a checkpoint, once, as the config says."""
@@ -77,7 +95,7 @@ class RunnerCheckpoints:
                 " dataset."
             )
         self.message_hub.load_state_dict(loaded["message_hub"])
-        if self._hook_callback.natives:  # Lightning's callbacks among the hooks
+        if "callbacks" in loaded:  # of Lightning's
             self._hook_callback.resumed = loaded
         if "optimizer" in loaded and resume_optimizer:
             self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
@@ -94,6 +112,7 @@ class RunnerCheckpoints:
             refuse_other_counts(self.param_schedulers, self.optim_wrapper, was, now)
             checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+        exact.take_up(self, loaded)
 
     def load_checkpoint(
         self: Any,
@@ -181,6 +200,10 @@ class RunnerCheckpoints:
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
+        own = exact.collect(self, meta) if save_optimizer else None
+        if own is not None:
+            collected[exact.KEY] = own
         self.call_hook("before_save_checkpoint", checkpoint=collected)
+        save_states_of_others(self, collected)
         path = join_path(out_dir, filename, backend_args=backend_args)
         checkpoint.write(collected, str(path), backend_args)

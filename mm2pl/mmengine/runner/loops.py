@@ -22,7 +22,7 @@ from mm2pl.mmengine.registry import LOOPS
 from mm2pl.mmengine.registry.errors import at_key, used_at
 from mm2pl.mmengine.runner._eval_losses import _parse_losses, _update_losses
 from mm2pl.mmengine.runner._eval_sets import EvalSet, build_sets
-from mm2pl.mmengine.runner._reading import _InfiniteDataloaderIterator, batches
+from mm2pl.mmengine.runner._reading import Resumable, _InfiniteDataloaderIterator, batches
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.mmengine.runner.utils import calc_dynamic_intervals
@@ -37,7 +37,7 @@ Intervals = Sequence[tuple[int, int]]
 _READERS = "evaluator, metric and visualizer"
 
 
-class _TrainLoop(BaseLoop):
+class _TrainLoop(Resumable, BaseLoop):
     """What both training loops share: the counters and when to validate."""
 
     stage = "train"
@@ -113,10 +113,16 @@ class _TrainLoop(BaseLoop):
         runner = self.runner
         runner.call_hook("before_train")
         self._begin()
-        while not (self.stop_training or self.finished):
-            self._advance()
-            if self.validation_due():
+        due = self.take_up()
+        while True:
+            if due:
+                self.validating = True
                 runner.val_loop.run()
+                self.validating = False
+            if self.stop_training or self.finished:
+                break
+            self._advance()
+            due = self.validation_due()
         self._end()
         runner.call_hook("after_train")
         return runner.model
@@ -187,7 +193,7 @@ class EpochBasedTrainLoop(_TrainLoop):
         runner = self.runner
         runner.call_hook("before_train_epoch")
         runner.model.train()
-        for idx, data_batch in enumerate(batches(self)):
+        for idx, data_batch in enumerate(batches(self), self.reading.skipped):
             self.run_iter(idx, data_batch)
         runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -224,7 +230,8 @@ class IterBasedTrainLoop(_TrainLoop):
         super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
         self._max_iters = _whole(max_iters, "max_iters")
         self._max_epochs = 1
-        self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+        late = getattr(runner, "skips_unread", False)
+        self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader, late)
 
     def _begin(self) -> None:
         # To MMEngine the whole run is one epoch.
@@ -252,8 +259,11 @@ class IterBasedTrainLoop(_TrainLoop):
             raise
 
     def skip_trained_batches(self) -> None:
-        """Read past the batches that a resumed run has trained on already."""
-        if self._iter == 0:
+        """Go past the batches that a resumed run has trained on already.
+
+        Differs: MMEngine reads them all and throws them away.
+        """
+        if self._iter == 0 or self._skips_unread():
             return
         print_log(
             f"Advance dataloader {self._iter} steps to skip data that has already been trained",

@@ -193,7 +193,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._inner_count = init_counts
         self._max_counts = max_counts
         self._remainder_counts = max_counts % counts
-        if init_counts % counts:
+        if init_counts % counts and not self._has_gradients():
             _warn(
                 f"training resumes at iteration {init_counts}, inside a window of {counts} "
                 "accumulated iterations: the gradients of the window's first part are lost"
@@ -203,6 +203,10 @@ class OptimWrapper(BaseOptimWrapper):
                 "gradients accumulate, but the model's BatchNorm layers still see one small batch "
                 "at a time, which may cost some accuracy"
             )
+
+    def _has_gradients(self) -> bool:
+        groups = self.optimizer.param_groups
+        return any(param.grad is not None for group in groups for param in group["params"])
 
     def should_update(self) -> bool:
         """Return whether the pass just done ends an accumulation window or the training."""
