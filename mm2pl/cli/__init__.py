@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -90,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(arguments)
     if name == "run":
         return _run_script(arguments[1:])
+    # The last collection goes through all of torch for seconds, and the process ends anyway.
+    atexit.register(gc.freeze)
     try:
         return COMMANDS[name].load().run(parse(name, arguments[1:]))
     except KeyboardInterrupt:

@@ -630,3 +630,14 @@ def test_each_commands_help_explains_each_option(
     more = ("--load-from FILE", "--resume [FILE]", "--seed N", "--traceback")
     more += ("--no-profile", "--relax-version-gates")
     assert [option for option in (*options, *more) if option not in out] == []
+
+
+def test_a_process_ends_without_a_last_collection_through_all_of_torch() -> None:
+    code = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('frozen:', gc.get_freeze_count() > 0))\n"
+        "from mm2pl.cli import main\n"
+        "main(['completion', 'bash'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "frozen: True"
