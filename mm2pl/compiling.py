@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,8 +42,14 @@ def compile_method(
     try:
         compiled = torch.compile(getattr(model, target), **options)
     except TypeError as error:
-        hint = "FlexibleRunner alone knows `target`" if "target" in options else None
-        raise ConfigTypeError(f"torch.compile: {error}", key_path=_PATH, hint=hint) from error
+        known = [name for name in inspect.signature(torch.compile).parameters if name != "model"]
+        wrong = next((name for name in options if name not in known), None)
+        raise ConfigTypeError(
+            f"torch.compile: {error}",
+            key_path=f"{_PATH}.{wrong}" if wrong else _PATH,
+            choices=nearest(wrong, known) if wrong else (),
+            hint="FlexibleRunner alone knows `target`" if wrong == "target" else None,
+        ) from error
     except RuntimeError as error:
         known = torch.compiler.list_backends(exclude_tags=())
         backend = str(options.get("backend"))

@@ -29,7 +29,7 @@ def plan_optim(cfg: Mapping[str, Any], report: Report) -> OptimPlan | None:
         and auto_scale.get("enable")
         and "base_batch_size" not in auto_scale
     ):
-        report.problem("auto_scale_lr needs 'base_batch_size'", "auto_scale_lr")
+        report.later("auto_scale_lr needs 'base_batch_size'", "auto_scale_lr")
     hooks = _hooks(cfg, report)
     names = _read_optimizers(wrapper, None in hooks, report)
     if schedulers is not None and not {None, _STEPS} & set(hooks):

@@ -107,7 +107,7 @@ def _read_one(given: Any, path: str, length: Length | None, report: Report) -> N
 
 
 def _need_type(given: Mapping[str, Any], path: str, report: Report) -> None:
-    for key in nearest("type", given, 1):
+    for key in nearest("type", map(str, given), 1):
         report.note(f"{path}.{key}", Status.UNKNOWN, "nothing reads this key", ("type",))
     report.problem("a scheduler needs a 'type'", path, "e.g. type='MultiStepLR'")
 
@@ -124,9 +124,7 @@ def check_options(given: Any, optimizer: str, options: Collection[str], report: 
     several = isinstance(given, (list, tuple))
     for index, one in enumerate(given if several else [given]):
         arguments = dict(raw_items(one)) if isinstance(one, Mapping) else {}
-        known = (
-            find(arguments["type"], "PARAM_SCHEDULERS", report.scope).known if arguments else None
-        )
+        known = find(arguments.get("type", ""), "PARAM_SCHEDULERS", report.scope).known
         path = f"param_scheduler[{index}]" if several else "param_scheduler"
         option = arguments.get("param_name")
         if known is None:

@@ -62,6 +62,13 @@ def test_an_unknown_argument_is_refused(name: str, hint: str) -> None:
         made(**{name: "forward"})
     assert isinstance(caught.value, ConfigError)
     assert hint in str(caught.value.hint)
+    assert caught.value.key_path == f"compile.{name}"
+
+
+def test_a_misspelt_argument_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(bakend="eager")
+    assert caught.value.choices[0] == "backend"
 
 
 def test_a_failure_to_compile_says_which_key_it_is_and_what_to_do() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from mm2pl.errors import ConfigError
 from mm2pl.mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, LinearMomentum
 from mm2pl.plan import Note, Status
-from mm2pl.translate import Examination, examine
+from mm2pl.translate import Examination, examine, translate
 from mm2pl.translate.classes import classes
 from mm2pl.translate.paramwise import CONSTRUCTORS, OPTIONS
 from mm2pl.translate.wrappers import DTYPES
@@ -373,6 +373,13 @@ def test_the_loss_scalers_arguments_are_known() -> None:
 def test_a_lone_switch_of_the_batch_size_rule_is_no_finding() -> None:
     examination = examined(PLAIN, auto_scale_lr={"base_batch_size": 16})
     assert (findings(examination), examination.problems) == ({}, ())
+
+
+def test_a_batch_size_rule_without_its_base_is_wrong_for_training_alone() -> None:
+    (problem,) = examined(PLAIN, auto_scale_lr={"enable": True}).problems
+    assert (problem.key_path, "base_batch_size" in problem.message) == ("auto_scale_lr", True)
+    tested = {"model": {"type": "Net"}, "auto_scale_lr": {"enable": True}}
+    assert translate(tested).model == {"type": "Net"}
 
 
 @pytest.mark.parametrize(

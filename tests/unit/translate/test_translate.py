@@ -77,7 +77,6 @@ def test_the_config_is_left_as_it_was():
         ({"param_scheduler": "MultiStepLR"}, "param_scheduler", "must be a scheduler"),
         ({"custom_hooks": {"type_": "A"}}, "custom_hooks", "must be a list"),
         ({"default_hooks": {"logger": {"interval": 1}}}, "default_hooks.logger", "needs a 'type'"),
-        ({"auto_scale_lr": {"enable": True}}, "auto_scale_lr", "base_batch_size"),
     ],
 )
 def test_a_mistake_is_an_error_with_its_key_path(changes, key_path, words):
