@@ -84,7 +84,7 @@ def _start(count: int, command_line: Sequence[str]) -> int:
         raise Mm2plError(
             f"the {count} processes cannot be started: {error}",
             key_path="trainer.devices",
-            hint="torchrun --nproc_per_node=N -m mm2pl ... --launcher pytorch starts them too, where"
-            " MASTER_PORT says",
+            hint="torchrun --nproc_per_node=N -m mm2pl ... --launcher pytorch starts them too,"
+            " where MASTER_PORT says",
         ) from error
     return 0
