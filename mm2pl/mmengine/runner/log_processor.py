@@ -173,9 +173,12 @@ class LogProcessor:
             for name, history in runner.message_hub.log_scalars.items()
             if name.startswith(mode)
         }
+        # Differs: the losses of `val_cfg=dict(loss=True)` are those of one validation, where
+        # MMEngine would show the mean of the last ten of what has such a name.
+        exact = getattr(getattr(runner, f"{mode}_loop", None), "loss_names", ())
         tag = {
             name: history.mean(self.window_size)
-            if re.search(self.mean_pattern, name)
+            if re.search(self.mean_pattern, name) and name.removeprefix(f"{mode}/") not in exact
             else history.current()
             for name, history in histories.items()
         }

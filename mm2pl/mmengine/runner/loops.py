@@ -306,6 +306,8 @@ class _EvalLoop(BaseLoop):
         self.fp16 = fp16
         self.loss = loss
         self._loss_meter: LossMeter | None = None
+        # The metrics that `loss` adds, by their full names.
+        self.loss_names: set[str] = set()
         # Losses that came with the predictions of the current run: `val_loss`, `test_loss`.
         setattr(self, f"{self.stage}_loss", {})
 
@@ -439,7 +441,8 @@ class _EvalLoop(BaseLoop):
         return metrics
 
     def _with_losses(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        losses = self._loss_meter.result() if self._loss_meter is not None else {}
+        means = self._loss_meter.result() if self._loss_meter is not None else {}
+        losses = {f"{self.stage}_{name}": value for name, value in means.items()}
         if not losses:
             raise ConfigError(
                 f"{type(self).__name__} has not come to compute a loss",
@@ -451,8 +454,9 @@ class _EvalLoop(BaseLoop):
             raise ConfigError(
                 f"there is a metric {twice!r} beside the loss of that name",
                 key_path=f"{self.stage}_evaluator",
-                hint="give the metric a prefix",
+                hint="give the metric a prefix; a model that returns its losses needs no loss=True",
             )
+        self.loss_names |= self._named(losses).keys()
         return {**metrics, **losses}
 
 
@@ -467,7 +471,8 @@ class ValLoop(_EvalLoop):
         evaluator: An evaluator, or the config of one or of its metrics; for several loaders it may
             be a list with one for each.
         fp16: Run the model under autocast.
-        loss: Report the model's losses on these data too, averaged over the samples.
+        loss: Report the model's losses on these data too, averaged over the samples, as
+            ``val_loss`` and so on.
     """
 
     stage = "val"

@@ -76,6 +76,11 @@ class Same(BaseMetric):
         return {"score": 0.5}
 
 
+class Loss(Same):
+    def compute_metrics(self, results):
+        return {"loss": 0.5}
+
+
 class Note(Hook):
     """Notes each point."""
 
@@ -493,7 +498,7 @@ def test_the_flexible_runner_takes_callbacks_too(tmp_path):
 
 
 def test_a_metric_of_the_validation_keeps_its_name(build):
-    runner = build(loop={"by_epoch": True, "max_epochs": 2}, val_cfg={"loss": True})
+    runner = build(loop={"by_epoch": True, "max_epochs": 2}, val_evaluator={"type": Loss})
     seen = []
 
     class Look(pl.Callback):

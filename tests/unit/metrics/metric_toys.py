@@ -38,7 +38,11 @@ class Points(Dataset[Any]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         place = (index + self.shift) % 10
-        return {"guess": GUESS[place], "truth": TRUTH[place], "x": torch.tensor(float(index))}
+        return {
+            "guess": GUESS[place].clone(),
+            "truth": TRUTH[place].clone(),
+            "x": torch.tensor(float(index)),
+        }
 
 
 class Guesser(BaseModel):

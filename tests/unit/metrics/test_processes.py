@@ -75,9 +75,9 @@ def test_losses_and_metrics_of_several_sets(ranks: list[dict[str, Any]]) -> None
     for name, size in (("a", 9), ("b", 5)):
         right = float((GUESS == TRUTH)[:size].float().mean())
         squares = sum(i * i for i in range(size)) / size
-        expected[f"{name}/MulticlassAccuracy"] = expected[f"{name}/acc"] = right
-        expected |= {f"{name}/loss_x": squares, f"{name}/loss_wrong": 1 - right}
-        expected[f"{name}/loss"] = squares + 1 - right
+        expected[f"{name}/MulticlassAccuracy"] = expected[f"{name}/val_acc"] = right
+        expected |= {f"{name}/val_loss_x": squares, f"{name}/val_loss_wrong": 1 - right}
+        expected[f"{name}/val_loss"] = squares + 1 - right
     for rank in ranks:
         assert rank["sets"] == pytest.approx(expected)
 

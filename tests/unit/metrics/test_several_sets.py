@@ -200,8 +200,8 @@ def test_losses_of_each_set(run: Callable[..., Runner]) -> None:
     found = run(val_cfg={"loss": True}, model=Guesser()).val()
     wrong = 1 - RIGHT
     squares = [sum(i * i for i in range(n)) / n for n in (10, 5)]
-    assert found["0/loss"] == pytest.approx(squares[0] + float(wrong.mean()))
-    assert found["1/loss"] == pytest.approx(squares[1] + float(wrong[:5].mean()))
+    assert found["0/val_loss"] == pytest.approx(squares[0] + float(wrong.mean()))
+    assert found["1/val_loss"] == pytest.approx(squares[1] + float(wrong[:5].mean()))
 
 
 def test_workers_read_each_set(run: Callable[..., Runner]) -> None:

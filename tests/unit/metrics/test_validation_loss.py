@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,14 @@ def run(tmp_path: Path) -> Callable[..., Runner]:
 def test_losses_are_averaged_over_the_samples(run: Callable[..., Runner], batch: int) -> None:
     """Batches of several sizes: an average over batches would not give these."""
     found = run(val_dataloader=loader(batch)).val()
-    expected = {"loss_x": SQUARES, "loss_wrong": WRONG, "loss": SQUARES + WRONG}
-    right = {"acc": 1 - WRONG, "MulticlassAccuracy": 1 - WRONG}
+    expected = {"val_loss_x": SQUARES, "val_loss_wrong": WRONG, "val_loss": SQUARES + WRONG}
+    right = {"val_acc": 1 - WRONG, "MulticlassAccuracy": 1 - WRONG}
     assert found == pytest.approx({**expected, **right})
 
 
 @pytest.mark.proves("LOOPS.TestLoop.loss")
 def test_it_is_there_in_a_test_too(run: Callable[..., Runner]) -> None:
-    assert run().test()["loss"] == pytest.approx(SQUARES + WRONG)
+    assert run().test()["test_loss"] == pytest.approx(SQUARES + WRONG)
 
 
 def test_without_it_there_is_none(run: Callable[..., Runner]) -> None:
@@ -53,14 +54,39 @@ def test_save_best_and_early_stopping_look_at_it(
     run: Callable[..., Runner], tmp_path: Path
 ) -> None:
     runner = run(
-        default_hooks={"checkpoint": {"type": "CheckpointHook", "save_best": "loss"}},
-        custom_hooks=[{"type": "EarlyStoppingHook", "monitor": "loss", "patience": 5}],
+        default_hooks={"checkpoint": {"type": "CheckpointHook", "save_best": "val_loss"}},
+        custom_hooks=[{"type": "EarlyStoppingHook", "monitor": "val_loss", "patience": 5}],
         train_cfg={"by_epoch": True, "max_epochs": 2},
     )
     runner.train()
-    assert (tmp_path / "best_loss_epoch_2.pth").exists()
-    logged = runner.message_hub.get_scalar("val/loss").current()
-    assert logged == runner.trainer.callback_metrics["loss"] == runner.final_metrics["loss"]
+    assert (tmp_path / "best_val_loss_epoch_2.pth").exists()
+    logged = runner.message_hub.get_scalar("val/val_loss").current()
+    assert logged == runner.trainer.callback_metrics["val_loss"] == runner.final_metrics["val_loss"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("hierarchy", [False, True])
+def test_a_line_shows_the_loss_of_that_validation_alone(
+    run: Callable[..., Runner], tmp_path: Path, several: bool, hierarchy: bool
+) -> None:
+    losses: list[float] = []
+    name = "0/val_loss" if several else "val_loss"
+
+    class Look(Hook):
+        def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+            losses.append(metrics[name])
+
+    run(
+        custom_hooks=[Look()],
+        log_processor={"type": "LogProcessor", "log_with_hierarchy": hierarchy},
+        val_dataloader=[loader(), loader()] if several else loader(),
+        train_cfg={"by_epoch": True, "max_epochs": 3},
+    ).train()
+    (file,) = tmp_path.rglob("scalars.json")
+    key = f"val/{name}" if hierarchy else name
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line[key] for line in lines if key in line] == losses
+    assert len(set(losses)) == 3
 
 
 def _trained(run: Callable[..., Runner], **changes: Any) -> list[Any]:
@@ -146,7 +172,7 @@ def test_the_loss_has_a_batch_of_its_own(run: Callable[..., Runner]) -> None:
             batches.append([int(one) for one in data_batch["truth"]])
 
     found = run(model=Scribbler(), custom_hooks=[Look()]).val()
-    assert found["loss_wrong"] == pytest.approx(WRONG)
+    assert found["val_loss_wrong"] == pytest.approx(WRONG)
     assert batches[0] == [7] * 4
 
 
@@ -180,8 +206,8 @@ def test_hooks_see_predictions_alone(run: Callable[..., Runner]) -> None:
 
 
 def test_a_metric_of_the_same_name_is_refused(run: Callable[..., Runner]) -> None:
-    with pytest.raises(ConfigError, match="a metric 'loss' beside the loss") as caught:
-        run(val_evaluator={**ACCURACY, "name": "loss"}).val()
+    with pytest.raises(ConfigError, match="a metric 'val_loss' beside the loss") as caught:
+        run(val_evaluator={**ACCURACY, "name": "val_loss"}).val()
     assert caught.value.key_path == "val_evaluator"
 
 
