@@ -11,7 +11,7 @@ import torch
 
 from mm2pl import _lightning
 from mm2pl.callbacks.divided import DividedPoints, nothing
-from mm2pl.callbacks.native import arrange
+from mm2pl.callbacks.native import arrange, restore_states
 from mm2pl.driving import Driver, driver_of
 from mm2pl.optim import unbind
 
@@ -75,8 +75,8 @@ class HookCallback(DividedPoints, pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not when the run is resumed: callbacks look at their states after their `setup`.
         resumed, self.resumed = self.resumed, None
-        for native in self.natives if resumed is not None else ():
-            native.restore(self._runner, resumed)
+        if resumed is not None:
+            restore_states(self._runner, resumed)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and not self._started:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -73,25 +73,42 @@ class NativeCallback(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Put the callback's state where Lightning has it."""
-        state = self.callback.state_dict()
-        if state:
-            checkpoint.setdefault("callbacks", {})[self.callback.state_key] = state
-        self.callback.on_save_checkpoint(runner.trainer, runner.module, checkpoint)
+        _save_state(self.callback, runner, checkpoint)
 
-    def restore(self, runner: Any, checkpoint: Mapping[str, Any]) -> None:
-        """Give the callback the state that a checkpoint has of it.
 
-        Args:
-            runner: The run.
-            checkpoint: What the run goes on from.
-        """
-        states = checkpoint.get("callbacks")
-        if states is None:
-            return
-        self.callback.on_load_checkpoint(runner.trainer, runner.module, dict(checkpoint))
-        state = states.get(self.callback.state_key)
+def save_states_of_others(runner: Any, checkpoint: dict[str, Any]) -> None:
+    """Put the states of the Trainer's callbacks that stand behind the hooks into a checkpoint.
+
+    Args:
+        runner: The run.
+        checkpoint: What is about to be written.
+    """
+    placed = [native.callback for native in runner._hook_callback.natives]
+    for callback in runner.trainer.callbacks:
+        if not any(callback is one for one in placed):
+            _save_state(callback, runner, checkpoint)
+
+
+def _save_state(callback: pl.Callback, runner: Any, checkpoint: dict[str, Any]) -> None:
+    state = callback.state_dict()
+    if state:
+        checkpoint.setdefault("callbacks", {})[callback.state_key] = state
+    callback.on_save_checkpoint(runner.trainer, runner.module, checkpoint)
+
+
+def restore_states(runner: Any, checkpoint: dict[str, Any]) -> None:
+    """Give the Trainer's callbacks the states that a checkpoint has of them.
+
+    Args:
+        runner: The run.
+        checkpoint: What the run goes on from; it holds ``callbacks``.
+    """
+    states = checkpoint["callbacks"]
+    for callback in runner.trainer.callbacks:
+        callback.on_load_checkpoint(runner.trainer, runner.module, checkpoint)
+        state = states.get(callback.state_key)
         if state:
-            self.callback.load_state_dict(copy.deepcopy(state))
+            callback.load_state_dict(copy.deepcopy(state))
 
 
 class HooksBehind(pl.Callback):
