@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from mm2pl import Runner, __version__, cli, uninstall_as_mmengine, version_gates
 from mm2pl.cli import output, remarks
@@ -139,6 +140,7 @@ def test_where_weights_come_from(
     Path("w.pth").touch()
     Path("work_dirs/config").mkdir(parents=True)
     Path("work_dirs/config/last_checkpoint").write_text("newest.pth")
+    torch.save({"state_dict": {}}, "newest.pth")
     assert call(command, "config.py", *arguments) == 0
     assert (FakeRunner.cfg.get("load_from"), FakeRunner.cfg.get("resume")) == (load_from, resume)
 
