@@ -525,6 +525,20 @@ def test_its_state_goes_into_checkpoints_and_back(build, tmp_path):
     assert (counts.steps, counts.given) == (4, "Counts")
 
 
+def test_the_trainers_other_callbacks_have_their_states_there_too(build, tmp_path):
+    saving = {"checkpoint": {"type": "CheckpointHook", "interval": 1}}
+    trainer = {"trainer": {"callbacks": [{"type": f"{Counts.__module__}.Counts"}]}}
+    build(default_hooks=saving, **trainer).train()
+    path = tmp_path / "epoch_1.pth"
+    # They run behind the hooks: when the hook saves, their last step is not over.
+    assert list(checkpoint.read(path)["callbacks"].values()) == [{"steps": 1}]
+    loop = {"by_epoch": True, "max_epochs": 2}
+    runner = build(None, loop, load_from=str(path), resume=True, **trainer)
+    runner.train()
+    (counts,) = (one for one in runner.trainer.callbacks if isinstance(one, Counts))
+    assert counts.steps == 3
+
+
 def test_weights_that_are_loaded_bring_no_state(build, tmp_path):
     saving = {"checkpoint": {"type": "CheckpointHook", "interval": 1}}
     build([Counts()], default_hooks=saving).train()
