@@ -539,6 +539,20 @@ def test_the_trainers_other_callbacks_have_their_states_there_too(build, tmp_pat
     assert counts.steps == 3
 
 
+@pytest.mark.parametrize("start", [1, 2, 3])
+def test_a_resumed_run_stops_early_where_the_run_itself_does(build, tmp_path, start):
+    saving = {"checkpoint": {"type": "CheckpointHook", "interval": 1}}
+    stop = [{"type": STOP, "monitor": "score", "mode": "max", "patience": 3}]
+    loop = {"by_epoch": True, "max_epochs": 9}
+    whole = build(stop, loop, default_hooks=saving)
+    whole.train()
+    path = str(tmp_path / f"epoch_{start}.pth")
+    resumed = build(stop, loop, load_from=path, resume=True)
+    resumed.train()
+    assert resumed.epoch == whole.epoch == 4
+    assert torch.equal(resumed.model.fc.weight, whole.model.fc.weight)
+
+
 def test_weights_that_are_loaded_bring_no_state(build, tmp_path):
     saving = {"checkpoint": {"type": "CheckpointHook", "interval": 1}}
     build([Counts()], default_hooks=saving).train()
