@@ -6,6 +6,7 @@ random comes back from them with each batch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
@@ -176,12 +177,7 @@ class Reading:
         try:
             for batch in batches:
                 place.given += 1
-                if type(batch) is Carried:
-                    if batch.states is not None:
-                        place.workers[batch.worker] = batch.states
-                    yield batch.batch
-                else:
-                    yield batch
+                yield batch
         finally:
             if place is self.place:
                 place.given = self.skipped = 0
@@ -202,8 +198,8 @@ class Reading:
         if workers:
             place.created = place.opened = random_states.take()
             if _has_pool(loader):
-                place.created, place.workers, place.reused = before.created, before.workers, True
-        return _opened(loader)
+                place.created, place.reused = before.created, True
+        return _opened(loader, place.workers)
 
     def _read_past(self, loader: Any, ahead: Place | None) -> Iterator[Any]:
         """Read what was trained on once more, where indices cannot be told from data."""
@@ -240,8 +236,9 @@ class Reading:
             random_states.give(ahead.created)
         # Batch n of a round goes to worker n % workers: empty ones stand for those left out.
         voids: list[list[Any]] = [[]] * (ahead.given % workers if workers else 0)
-        states = ahead.workers if ahead.num_workers == workers else {}
-        batches = _opened(loader, _Rest(sampler, chain(voids, indices)), states)
+        if ahead.num_workers != workers:
+            ahead.workers = {}
+        batches = _opened(loader, ahead.workers, _Rest(sampler, chain(voids, indices)))
         for _ in islice(batches, len(voids)):
             pass
         random_states.give(now)
@@ -325,15 +322,33 @@ def _set_generators(loader: DataLoader[Any], states: list[bytes]) -> None:
         generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
 
 
+@functools.cache
+def _telling(kind: Any) -> Any:
+    """Return a loader's kind of iterator that gives plain batches and notes what came with them.
+
+    Whoever else reads a loader whose workers stay is given the same iterator.
+    """
+
+    def following(self: Any) -> Any:
+        batch = kind.__next__(self)
+        if type(batch) is not Carried:
+            return batch
+        if batch.states is not None:
+            self.random_states[batch.worker] = batch.states
+        return batch.batch
+
+    return type(kind.__name__, (kind,), {"__next__": following, "__module__": kind.__module__})
+
+
 def _opened(
-    loader: DataLoader[Any], rest: _Rest | None = None, states: dict[int, States] | None = None
+    loader: DataLoader[Any], states: dict[int, States], rest: _Rest | None = None
 ) -> Iterator[Any]:
     """Open a loader whose workers send their random states along.
 
     Args:
         loader: The loader; it is left as it was.
+        states: Where the workers' generators are to begin; then where they are.
         rest: Takes the place of its sampler.
-        states: Where the workers' generators are to begin.
     """
     attributes = loader.__dict__
     changed: dict[str, Any] = {}
@@ -347,8 +362,15 @@ def _opened(
     # Past DataLoader.__setattr__, which forbids it: the iterator keeps what it finds here.
     attributes.update(changed)
     try:
-        return iter(loader)
+        batches: Any = iter(loader)
     finally:
         attributes.update(before)
         if rest is not None:
             rest.rest = None
+    if loader.num_workers:
+        if not hasattr(batches, "random_states"):
+            batches.__class__ = _telling(batches.__class__)
+        else:
+            states |= batches.random_states  # its workers are older than this round
+        batches.random_states = states
+    return batches  # type: ignore[no-any-return]
