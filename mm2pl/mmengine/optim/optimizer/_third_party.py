@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from mm2pl.errors import MissingPackageError, nearest
+from mm2pl.errors import ConfigKeyError, MissingPackageError, nearest
 from mm2pl.mmengine.registry import OPTIMIZERS
 
 
@@ -20,10 +20,12 @@ class Package:
     Attributes:
         module: The module that holds them.
         names: Their names there. Newer versions may lack some and have others.
+        install: What ``pip install`` takes.
     """
 
     module: str
     names: tuple[str, ...]
+    install: str
 
 
 _WIDTHS = ("", "8bit", "32bit")
@@ -32,11 +34,15 @@ _BITS = ("Adagrad", "Adam", "AdamW", "AdEMAMix", "LAMB", "LARS", "Lion", "RMSpro
 
 # In MMEngine's order, which decides who gets a name that two packages have.
 PACKAGES = (
-    Package("dadaptation", ("DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD")),
-    Package("lion_pytorch", ("Lion",)),
-    Package("Sophia", ("SophiaG",)),
-    Package("bitsandbytes.optim", tuple(name + width for name in _BITS for width in _WIDTHS)),
-    Package("transformers", ("Adafactor",)),
+    Package("dadaptation", ("DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"), "dadaptation"),
+    Package("lion_pytorch", ("Lion",), "lion-pytorch"),
+    Package("Sophia", ("SophiaG",), "git+https://github.com/Liuhong99/Sophia.git"),
+    Package(
+        "bitsandbytes.optim",
+        tuple(name + width for name in _BITS for width in _WIDTHS),
+        "bitsandbytes",
+    ),
+    Package("transformers", ("Adafactor",), "transformers"),
 )
 
 # Should torch have optimizers of these names they are registered as Torch<name>: configs that use
@@ -62,6 +68,25 @@ def register(module: str) -> list[str]:
         registered.append(f"bnb_{name}" if taken else name)
         OPTIMIZERS.register_module(name=registered[-1], module=_maker(module, name))
     return registered
+
+
+def check_installed(name: str) -> None:
+    """Raise an error that says what to install for an optimizer that is registered with it alone.
+
+    Args:
+        name: The name, which the registry does not know.
+
+    Raises:
+        ConfigKeyError: One of :data:`PACKAGES` has an optimizer of that name.
+    """
+    for package in PACKAGES:
+        if name in package.names:
+            raise ConfigKeyError(
+                f"{name} is in the package {package.module.partition('.')[0]}, which is not"
+                " installed",
+                key_path="optimizer.type",
+                hint=f"pip install {package.install}",
+            )
 
 
 def _maker(module: str, name: str) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from mm2pl.errors import ConfigAssertionError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
 from mm2pl.mmengine.logging import print_log
+from mm2pl.mmengine.optim.optimizer._third_party import check_installed
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -198,11 +199,12 @@ class DefaultOptimWrapperConstructor:
                 choices=nearest("type", self.optimizer_cfg),
                 hint="for example type='SGD'",
             )
-        kind = self.optimizer_cfg["type"]
+        kind = name = self.optimizer_cfg["type"]
         if isinstance(kind, str):
             with OPTIMIZERS.switch_scope_and_registry(None) as registry:
                 kind = registry.get(kind)
         if kind is None:
+            check_installed(name.removeprefix("mmengine."))
             return "params"  # building it will say what is wrong with the name
         return next(iter(inspect.signature(kind).parameters))
 

@@ -98,6 +98,25 @@ def test_a_package_that_is_not_installed_registers_nothing() -> None:
     assert _third_party.register("lion_pytorch") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "install"),
+    [
+        ("Lion", "lion-pytorch"),
+        ("mmengine.DAdaptAdam", "dadaptation"),
+        ("Adam8bit", "bitsandbytes"),
+    ],
+)
+def test_an_optimizer_whose_package_is_missing_says_what_to_install(
+    name: str, install: str
+) -> None:
+    with pytest.raises(ConfigError, match="is not installed") as caught:
+        build_optim_wrapper(nn.Linear(1, 1), {"optimizer": {"type": name, "lr": 0.1}})
+    assert (caught.value.key_path, caught.value.hint) == (
+        "optimizer.type",
+        f"pip install {install}",
+    )
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Pretend that the packages are installed; return the list of imports made of them."""
