@@ -15,6 +15,15 @@ from mm2pl.translate.report import Report, Rule, brief, one_of, raw_items, type_
 from mm2pl.translate.spelling import distance
 from mm2pl.translate.values import check_type, want_dict
 
+_START_METHODS = ("fork", "spawn", "forkserver")
+_BACKENDS = ("nccl", "gloo", "mpi", "ucc", "hccl", "cncl", "mccl", "xccl")
+
+
+def _start_method(value: Any) -> str | None:
+    fits = not isinstance(value, str) or value in _START_METHODS
+    return None if fits else f"must be {' or '.join(map(repr, _START_METHODS))}"
+
+
 _GROUP = "torch.distributed.init_process_group's argument"
 SECTION_RULES = {
     "env_cfg": (
@@ -24,7 +33,7 @@ SECTION_RULES = {
         Rule("resource_limit", Status.AS_IS, "open files of the process", whole_number(1)),
     ),
     "env_cfg.mp_cfg": (
-        Rule("mp_start_method", Status.AS_IS, "start method of workers"),
+        Rule("mp_start_method", Status.AS_IS, "start method of workers", _start_method),
         Rule("opencv_num_threads", Status.AS_IS, "OpenCV's threads"),
     ),
     "env_cfg.dist_cfg": (
@@ -115,7 +124,19 @@ def read_sections(cfg: Mapping[str, Any], report: Report) -> None:
     read_typed(cfg.get("model_wrapper_cfg"), "MODEL_WRAPPERS", "model_wrapper_cfg", report)
     read_typed(cfg.get("data_preprocessor"), "MODELS", "data_preprocessor", report)
     _check_compile(cfg, report)
+    _check_backend(_at(cfg, "env_cfg.dist_cfg"), report)
     _check_values(cfg, report)
+
+
+def _check_backend(section: Any, report: Report) -> None:
+    """Tell a misspelt backend; torch may have others than the known ones."""
+    name = section.get("backend") if isinstance(section, Mapping) else None
+    if not isinstance(name, str) or name.lower() in _BACKENDS:
+        return
+    meant = [one for one in _BACKENDS if distance(name.lower(), one, 1) == 1]
+    if meant:
+        path = "env_cfg.dist_cfg.backend"
+        report.later(f"there is no backend {name!r}", path, choices=meant)
 
 
 def _check_compile(cfg: Mapping[str, Any], report: Report) -> None:

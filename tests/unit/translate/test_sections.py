@@ -106,6 +106,21 @@ def test_what_mmengine_takes_is_no_finding(sections: dict[str, Any]) -> None:
     assert [note for note in look(**sections).plan.notes if note.status.is_finding] == []
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"mp_cfg": {"mp_start_method": "frok"}}, "env_cfg.mp_cfg.mp_start_method"),
+        ({"dist_cfg": {"backend": "ncll"}}, "env_cfg.dist_cfg.backend"),
+        ({"dist_cfg": {"backend": "cpu:gloo,cuda:nccl"}}, None),
+        ({"mp_cfg": {"mp_start_method": "forkserver"}, "dist_cfg": {"backend": "own"}}, None),
+    ],
+)
+def test_a_start_method_or_a_backend_that_there_is_not_is_a_problem(
+    section: dict[str, Any], key: str | None
+) -> None:
+    assert [one.key_path for one in look(env_cfg=section).problems] == [key] * (key is not None)
+
+
 @pytest.mark.parametrize(("runner", "problems"), [(None, 1), ("FlexibleRunner", 0)])
 def test_the_target_of_compile_is_for_the_flexible_runner(runner: Any, problems: int) -> None:
     found = look(compile={"target": "forward"}, runner_type=runner).problems
