@@ -203,7 +203,9 @@ def follow_train_length(trainer: pl.Trainer) -> None:
     Lightning asks for the length once per fit and counts batches by it.
     """
     loop: Any = trainer.fit_loop
-    length = _changed_length(loop._combined_loader, loop.max_batches, trainer.limit_train_batches)
+    # Of a loader that was there for a while the fetcher alone knows.
+    known = loop.max_batches if loop._data_fetcher.length == loop.max_batches else None
+    length = _changed_length(loop._combined_loader, known, trainer.limit_train_batches)
     if length is not None:
         loop.max_batches = length
         loop._combined_loader.limits = [length]
@@ -221,13 +223,13 @@ def follow_eval_length(trainer: pl.Trainer) -> None:
         lengths = [len(one) for one in loaders]
     except TypeError:  # over an IterableDataset without a length
         return
-    if lengths != list(loop.max_batches):
+    if lengths != list(loop.max_batches) or loop._data_fetcher.length != sum(lengths):
         loop._max_batches = lengths
         loop._combined_loader.limits = list(lengths)
         iter(loop._data_fetcher)
 
 
-def _changed_length(loader: Any, known: float, limit: float) -> int | None:
+def _changed_length(loader: Any, known: float | None, limit: float) -> int | None:
     """Return the loader's length if it is not the known one; None also if the user limits it."""
     if limit != 1.0 or isinstance(limit, int) or len(loader.flattened) != 1:
         return None
