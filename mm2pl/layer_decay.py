@@ -43,18 +43,14 @@ class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
     """
 
     def add_params(
-        self,
-        params: list[dict[str, Any]],
-        module: nn.Module,
-        prefix: str = "",
-        is_dcn_module: bool | None = None,
+        self, params: list[dict[str, Any]], module: nn.Module, *args: Any, **kwargs: Any
     ) -> None:
         """Append a group for each layer, with and without weight decay.
 
         Args:
             params: The list of groups to append to.
             module: The model; its ``backbone`` has the layers.
-            prefix, is_dcn_module: Nothing reads them.
+            *args, **kwargs: Nothing reads them.
         """
         rate, layers = self._option("decay_rate"), self._option("num_layers") + 2
         if self.base_lr is None:

@@ -17,7 +17,12 @@ LOADER_RULES = (
     Rule("batch_sampler", Status.AS_IS, "built by the DATA_SAMPLERS registry"),
     Rule("collate_fn", Status.AS_IS, "a function from the FUNCTIONS registry"),
     Rule("worker_init_fn", Status.AS_IS, "a function from the FUNCTIONS registry"),
-    Rule("num_batch_per_epoch", Status.AS_IS, "the dataset is cut to that many batches"),
+    Rule(
+        "num_batch_per_epoch",
+        Status.AS_IS,
+        "the dataset is cut to that many batches",
+        one_of(int),
+    ),
     Rule("disable_subprocess_warning", Status.AS_IS, "workers but the first do not warn"),
     Rule("batch_size", Status.AS_IS, _TORCH, whole_number(1)),
     Rule("num_workers", Status.AS_IS, _TORCH, whole_number(0)),

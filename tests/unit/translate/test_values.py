@@ -87,6 +87,8 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("loader", {**LOADER, "shuffle": True}, ".shuffle"),
     ("loader", {**LOADER, "persistent_workers": True}, ".persistent_workers"),
     ("loader", {**LOADER, "prefetch_factor": 2}, ".prefetch_factor"),
+    ("loader", {**LOADER, "num_batch_per_epoch": 1}, None),
+    ("loader", {**LOADER, "num_batch_per_epoch": "2"}, ".num_batch_per_epoch"),
     ("loader", {**LOADER, "timeout": -1}, ".timeout"),
     ("loader", {**LOADER, "collate_fn": "default_collate"}, ".collate_fn"),
     ("loader", {**LOADER, "dataset": None}, ".dataset"),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +15,8 @@ from mm2pl.mmengine.optim import AmpOptimWrapper
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("tutorial.py")
-ROOT = Path(__file__).parents[4]
 TUTORIAL = runpy.run_path(str(SCRIPT))
 NAMES = [snippet.__name__ for snippet in TUTORIAL["SNIPPETS"]]
-
-
-@pytest.fixture(scope="module")
-def ours() -> Any:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "mm2pl"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def theirs(reference: Any) -> Any:
-    return json.loads(reference.process(str(SCRIPT)).strip().splitlines()[-1])
 
 
 @pytest.mark.parametrize("name", NAMES)
