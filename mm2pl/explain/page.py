@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mm2pl.explain import classes, hooks, optimizer
-from mm2pl.explain.lightning import objects
+from mm2pl.explain.lightning import objects, trainer_arguments
 from mm2pl.explain.schedules import Length, describe, optimizers_of
 from mm2pl.mmengine.config._positions import Positions, shown
 from mm2pl.plan import Plan, Status
@@ -37,6 +37,8 @@ def page(
         command: ``fit``, ``validate`` or ``test``.
         positions: Tells which file and line set a key.
     """
+    trainer = trainer_arguments(plan)
+    plan = _of_command(plan, command or "fit")
     return {
         "schema": SCHEMA,
         "config": getattr(plan.config, "filename", None),
@@ -54,10 +56,18 @@ def page(
             point: [row.kind for row in rows]
             for point, rows in hooks.points_of(plan, command or "fit").items()
         },
-        "lightning": objects(plan),
+        "lightning": {**objects(plan), "trainer": trainer},
         "profile": _profile(plan),
         "findings": _findings(plan, positions),
     }
+
+
+def _of_command(plan: Plan, command: str) -> Plan:
+    """Return the plan without what a validation or a test does not use."""
+    if command == "fit":
+        return plan
+    plan = replace(plan, train=None, optim=None)
+    return replace(plan, val=None) if command == "test" else replace(plan, test=None)
 
 
 def _starts_from(plan: Plan) -> str | None:
@@ -160,18 +170,23 @@ def _part(value: Any) -> str | list[str] | None:
 
 
 def _loop(plan: Plan) -> dict[str, Any]:
-    if plan.train is None:
-        return {}
-    loop = dict(classes.named(classes.raw(plan.train.loop)))
+    row: dict[str, Any] = {}
+    if plan.train is not None:
+        row = _train_loop(plan, classes.raw(plan.train.loop))
+    for stage, section in (("val", plan.val), ("test", plan.test)):
+        for key in ("fp16", "loss"):
+            if section is not None and section.loop.get(key):
+                row[f"{stage}_{key}"] = True
+    return row
+
+
+def _train_loop(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+    loop = dict(classes.named(given))
     by_epoch = "max_iters" not in loop
     unit = "epoch" if by_epoch else "iteration"
     length = loop.get("max_epochs" if by_epoch else "max_iters")
     row: dict[str, Any] = {"type": loop["type"], "unit": unit, "length": length}
     row["validates"] = _validates(plan, loop, unit, length)
-    for stage, section in (("val", plan.val), ("test", plan.test)):
-        for key in ("fp16", "loss"):
-            if section is not None and section.loop.get(key):
-                row[f"{stage}_{key}"] = True
     return row
 
 

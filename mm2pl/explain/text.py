@@ -123,14 +123,17 @@ def _optimizer(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loop(row: Mapping[str, Any]) -> dict[str, Any]:
-    if not row:
-        return {}
-    length = "?" if row["length"] is None else row["length"]
+    trained = {}
+    if "length" in row:
+        length = "?" if row["length"] is None else row["length"]
+        trained = {
+            "trains": f"{length} {row['unit']}{'s' * (length != 1)} ({row['type']})",
+            "validates": row["validates"],
+        }
     fp16 = [stage for stage in ("val", "test") if row.get(f"{stage}_fp16")]
     losses = [stage for stage in ("val", "test") if row.get(f"{stage}_loss")]
     return {
-        "trains": f"{length} {row['unit']}{'s' * (length != 1)} ({row['type']})",
-        "validates": row["validates"],
+        **trained,
         "half precision": f"in {' and '.join(fp16)}" if fp16 else None,
         "losses": f"beside the metrics in {' and '.join(losses)}" if losses else None,
     }

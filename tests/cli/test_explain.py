@@ -81,6 +81,9 @@ def test_each_command_has_its_page(explain: Explain, command: str, capsys: Out) 
     page = json.loads(capsys.readouterr().out)
     assert page["command"] == command
     assert ("before_train" in page["points"]) == (command == "fit")
+    assert bool(page["optimizer"]) == bool(page["schedules"]) == (command == "fit")
+    used = {"fit": ["train", "val", "test"], "validate": ["val"], "test": ["test"]}
+    assert list(page["data"]) == used[command]
 
 
 def test_options_count(explain: Explain, capsys: Out) -> None:
