@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.optim import Optimizer
 
-from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError, nearest
+from mm2pl.errors import (
+    CheckpointError,
+    ConfigAssertionError,
+    ConfigError,
+    ConfigKeyError,
+    ConfigTypeError,
+    nearest,
+)
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.optim import (
     OptimWrapper,
@@ -205,15 +212,27 @@ def scale_learning_rates(wrapper: Any, ratio: float) -> None:
             group["lr"] = group["lr"] * ratio
 
 
-def scale_to_batch_size(wrapper: Any, size: int, base: int, logger: logging.Logger) -> None:
+def scale_to_batch_size(
+    wrapper: Any, size: int, scaling: Mapping[str, Any], logger: logging.Logger
+) -> None:
     """Scale the learning rates, which are meant for another batch size, and log it.
 
     Args:
         wrapper: The built wrapper or wrappers.
         size: Samples of a step over all processes.
-        base: Samples of the step that the rates are meant for.
+        scaling: ``auto_scale_lr``, whose ``base_batch_size`` is that of the rates.
         logger: The run's.
+
+    Raises:
+        ConfigError: There is no ``base_batch_size`` (an ``AssertionError`` too, as in MMEngine).
     """
+    if "base_batch_size" not in scaling:
+        raise ConfigAssertionError(
+            "the batch size that the rates are meant for is missing",
+            key_path="auto_scale_lr.base_batch_size",
+            hint="for example auto_scale_lr=dict(enable=True, base_batch_size=256)",
+        )
+    base = scaling["base_batch_size"]
     ratio = float(size) / float(base)
     logger.info(
         f"LR is set based on batch size of {base} and the current batch size is {size}."

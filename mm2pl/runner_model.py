@@ -71,7 +71,6 @@ class RunnerModel:
         """
         if not auto_scale_lr or not auto_scale_lr.get("enable", False):
             return
-        assert "base_batch_size" in auto_scale_lr, "Lack of `base_batch_size` in `auto_scale_lr`."
         if _any_built(self.param_schedulers):
             raise RuntimeError(
                 "`scale_lr` should be called before building ParamScheduler because ParamScheduler"
@@ -83,7 +82,7 @@ class RunnerModel:
         loader: Any = self._train_dataloader
         size = loader["batch_size"] if isinstance(loader, Mapping) else loader.batch_size
         real = self.world_size * size
-        scale_to_batch_size(optim_wrapper, real, auto_scale_lr["base_batch_size"], self.logger)
+        scale_to_batch_size(optim_wrapper, real, auto_scale_lr, self.logger)
 
 
 def _any_built(schedulers: Any) -> bool:

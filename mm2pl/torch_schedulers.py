@@ -84,7 +84,7 @@ class TorchSchedule(_ParamScheduler):
         self._schedule: LRScheduler | None = self._try(kind, kwargs)
         self._check_total(self._schedule)
         self._global_step = 0
-        if begin == 0:
+        if begin <= 0 < end:
             self.last_step = 0
             self._give_back()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from mm2pl.optim import (
     make_optim_wrapper,
     make_schedulers,
     scale_learning_rates,
+    scale_to_batch_size,
     torch_optimizers,
     unbind,
 )
@@ -77,6 +79,13 @@ def test_every_group_of_every_optimizer_is_scaled():
     both = OptimWrapperDict(a=wrapper(0.1), b=wrapper(0.2))
     scale_learning_rates(both, 2.0)
     assert [one.param_groups[0]["lr"] for one in torch_optimizers(both)] == [0.2, 0.4]
+
+
+def test_a_batch_size_rule_without_its_base_is_refused_with_the_key():
+    with pytest.raises(AssertionError) as caught:
+        scale_to_batch_size(wrapper(), 8, {"enable": True}, logging.getLogger("run"))
+    assert isinstance(caught.value, ConfigError)
+    assert caught.value.key_path == "auto_scale_lr.base_batch_size"
 
 
 def test_an_optimizer_of_two_wrappers_is_listed_once():

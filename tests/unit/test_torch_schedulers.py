@@ -94,6 +94,20 @@ def test_it_waits_for_its_begin_and_stops_at_its_end() -> None:
     assert rates == [0.2, 0.2, 0.2, 0.1, 0.05, 0.05, 0.05]
 
 
+def test_a_begin_before_the_training_is_its_begin_as_with_mmengines() -> None:
+    rates = []
+    for begin in (0, -2):
+        wrapper = OptimWrapper(_optimizer())
+        made = _made(wrapper, "ExponentialLR", gamma=0.5, begin=begin, end=3)
+        seen = []
+        for _ in range(5):
+            wrapper.step()
+            made.step()
+            seen.append(wrapper.get_lr())
+        rates.append(seen)
+    assert rates[0] == rates[1]
+
+
 def test_it_follows_a_warm_up_of_mmengines() -> None:
     wrapper = OptimWrapper(_optimizer())
     warm_up = {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 3}

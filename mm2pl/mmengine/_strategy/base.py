@@ -195,9 +195,8 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
         scaling = self._auto_scale_lr
         if not scaling or not scaling.get("enable", False):
             return
-        assert "base_batch_size" in scaling, "Lack of `base_batch_size` in `auto_scale_lr`."
         real = self.world_size * self.dispatch_kwargs["train_micro_batch_size_per_gpu"]
-        scale_to_batch_size(self.optim_wrapper, real, scaling["base_batch_size"], self.logger)
+        scale_to_batch_size(self.optim_wrapper, real, scaling, self.logger)
 
     def _prepared_components(self) -> Any:
         parts = ("model", "optim_wrapper", "param_schedulers")
