@@ -20,7 +20,8 @@ from mm2pl.metrics._columns import (
     stacked,
 )
 from mm2pl.metrics._shares import kept_samples
-from mm2pl.mmengine.dist import all_gather_object, get_comm_device, get_rank, get_world_size
+from mm2pl.metrics._states import joined_states
+from mm2pl.mmengine.dist import all_gather_object, get_rank
 from mm2pl.mmengine.evaluator.metric import BaseMetric, _to_cpu, _warn
 from mm2pl.mmengine.registry import METRICS
 from mm2pl.mmengine.registry.errors import UnknownTypeError, at_key, record, trail_of
@@ -137,15 +138,14 @@ class TorchMetric(BaseMetric):
             size: Number of samples of the dataset; what distributed samplers added is left out.
 
         Raises:
-            DataError: A process has no sample at all, or more than its last batch is added.
+            DataError: More than the last batch of a process is added.
         """
         try:
             if not self.results:
                 _warn(f"{self.name} got no predictions.")
             self._update(self.results, self._left(size))
-            if get_world_size() > 1:
-                self.metric.to(get_comm_device())
-            figures = self.compute_metrics([])
+            with joined_states(self.metric):
+                figures = self.compute_metrics([])
         finally:
             self.reset()
         put = f"{self.prefix}/" if self.prefix else ""
@@ -165,12 +165,6 @@ class TorchMetric(BaseMetric):
         held = sum(map(_count, self.results))
         everywhere: list[tuple[int, int]] = all_gather_object((self._given, held))
         kept = kept_samples([given + last for given, last in everywhere], size)
-        if len(kept) > 1 and not all(kept):
-            raise DataError(
-                f"process {kept.index(0)} of {len(kept)} has no sample, and torchmetrics cannot"
-                " join the states of one without",
-                hint="evaluate on fewer processes",
-            )
         left = [keep - given for keep, (given, _) in zip(kept, everywhere, strict=True)]
         if min(left) < 0:
             raise DataError(

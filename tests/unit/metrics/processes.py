@@ -12,10 +12,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import torch
+import torchmetrics
 from torch.utils.data import Sampler
 
 from mm2pl.errors import DataError
-from mm2pl.metrics import MMEngineMetric
+from mm2pl.metrics import MMEngineMetric, TorchMetric
 from mm2pl.mmengine.dist import get_rank, get_world_size
 from mm2pl.mmengine.evaluator import BaseMetric
 from mm2pl.mmengine.registry import DATA_SAMPLERS
@@ -51,6 +52,20 @@ class Uneven(Sampler[int]):
         return len(self._places)
 
 
+class Boxes(torchmetrics.Metric):
+    """Keeps a list of what each sample has, as metrics of detection do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("boxes", default=[], dist_reduce_fx=None)
+
+    def update(self, preds: torch.Tensor) -> None:
+        self.boxes += [torch.arange(1 + int(one)) for one in preds]
+
+    def compute(self) -> dict[str, int]:
+        return {"samples": len(self.boxes), "boxes": sum(map(len, self.boxes))}
+
+
 def refused(run: Runner) -> str:
     try:
         run.val()
@@ -69,12 +84,15 @@ def runner(folder: str, **changes: Any) -> Runner:
 
 def results(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for size in (5, 7, 9):
+    members = {"micro": ACCURACY, "macro": {**ACCURACY, "average": "macro"}}
+    several = {"type": "torchmetrics.MetricCollection", "metrics": members, "prefix": "of"}
+    metrics = [ACCURACY, SCORES, several, Share(), Share(collect_device="gpu", prefix="g")]
+    for size in (2, 5, 7, 9):
         for batch in (1, 2, 3):
             run = runner(
                 f"{folder}/{size}_{batch}",
                 val_dataloader=loader(batch, length=size),
-                val_evaluator=[ACCURACY, SCORES, Share(), Share(collect_device="gpu", prefix="g")],
+                val_evaluator=[*metrics, TorchMetric(Boxes(), target_key=None)],
             )
             found[f"{size} {batch}"] = run.val()
     sets = [{**loader(2, length=9), "name": "a"}, {**loader(3, length=5), "name": "b"}]

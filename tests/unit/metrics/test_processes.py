@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torchmetrics.classification import MulticlassAUROC
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from tests.unit.metrics.metric_toys import CLASSES, GUESS, TRUTH
 
@@ -41,7 +41,8 @@ def ranks(
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(request.param)]
 
 
-@pytest.mark.parametrize("size", [5, 7, 9])
+@pytest.mark.filterwarnings("ignore:No (positive|negative) samples in targets")
+@pytest.mark.parametrize("size", [2, 5, 7, 9])
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_both_ranks_have_the_figures_of_the_dataset(
     ranks: list[dict[str, Any]], size: int, batch: int
@@ -55,6 +56,10 @@ def test_both_ranks_have_the_figures_of_the_dataset(
         "share/count": size,
         "g/right": right,
         "g/count": size,
+        "samples": size,
+        "boxes": size + int(GUESS[:size].sum()),
+        "of/micro": right,
+        "of/macro": float(MulticlassAccuracy(CLASSES)(GUESS[:size], TRUTH[:size])),
     }
     for rank in ranks:
         assert rank[f"{size} {batch}"] == pytest.approx(expected)
