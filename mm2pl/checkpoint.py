@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import pickle
 import re
+import tarfile
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -28,8 +31,9 @@ from mm2pl.errors import (
     with_causes,
 )
 from mm2pl.mmengine import __version__ as mmengine_version
+from mm2pl.mmengine.config import ConfigDict
 from mm2pl.mmengine.fileio import LocalBackend, get_file_backend
-from mm2pl.mmengine.logging import HistoryBuffer, _pickling
+from mm2pl.mmengine.logging import HistoryBuffer, _pickling, print_log
 from mm2pl.mmengine.utils import apply_to
 
 if TYPE_CHECKING:
@@ -70,6 +74,7 @@ def _allowed_globals() -> list[Any]:
     kinds = [np.float64, np.float32, np.int64, np.int32, np.bool_, np.uint8, np.float16, np.int16]
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
+        (ConfigDict, "mmengine.config.config.ConfigDict"),
         (_OneCycle, "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"),
         (_method_in_file, "builtins.getattr"),
         codecs.encode,  # of the bytes in arrays; torch allows these three itself from 2.5 on
@@ -93,40 +98,102 @@ def allow_for_torch_load() -> None:
         torch.serialization.add_safe_globals(_allowed_globals())
 
 
-def read(source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None) -> Any:
+@contextmanager
+def trusting(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let one checkpoint run code when it is read within, as pickles do; a warning says so.
+
+    Args:
+        path: The file's path or URI, as it is given where it is loaded.
+    """
+    key = _key(path)
+    _TRUSTED.append(key)
+    try:
+        yield
+    finally:
+        _TRUSTED.remove(key)
+
+
+_TRUSTED: list[str] = []
+
+
+def _key(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    return text if "://" in text else os.path.realpath(os.path.expanduser(text))
+
+
+def read(
+    source: str | os.PathLike[str] | IO[bytes],
+    map_location: MapLocation = None,
+    name: str | None = None,
+) -> Any:
     """Read a checkpoint without running code from it.
 
     Args:
         source: A local path, or an open binary file.
         map_location: As in :func:`torch.load`.
+        name: What errors call it, if that is not the path.
 
     Raises:
         CheckpointError: The file is missing, broken, or holds objects that are not allowed.
     """
-    name = str(source) if isinstance(source, (str, os.PathLike)) else "the checkpoint"
-    if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
-        what = "is a folder, not a checkpoint" if Path(source).is_dir() else "does not exist"
+    path = source if isinstance(source, (str, os.PathLike)) else None
+    name = name or (str(path) if path else "the checkpoint")
+    if path is not None and not Path(path).is_file():
+        what = "is a folder, not a checkpoint" if Path(path).is_dir() else "does not exist"
         raise CheckpointNotFoundError(f"{name} {what}", hint="check the path")
     try:
         _check_sums(source)
+        if _key(name) in _TRUSTED:
+            print_log(
+                f"{name} is read with weights_only=False: it may run any code",
+                logger="current",
+                level=logging.WARNING,
+            )
+            return torch.load(source, map_location=map_location, weights_only=False)
+        _refuse_tar(source, name)
         with allowing(_allowed_globals()):
             return torch.load(source, map_location=map_location, weights_only=True)
-    except (MemoryError, torch.cuda.OutOfMemoryError):
+    except (MemoryError, torch.cuda.OutOfMemoryError, CheckpointError):
         raise
     # A damaged file makes the unpickler fail in any way.
     except Exception as error:
         raise _unreadable(name, error) from error
 
 
+def _refuse_tar(source: str | os.PathLike[str] | IO[bytes], name: str) -> None:
+    # torch before 2.6 runs code from such files in spite of weights_only (CVE-2025-32434).
+    with open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source) as f:
+        place = f.tell()
+        try:
+            with tarfile.open(fileobj=f, mode="r:") as archive:
+                members = archive.getnames()
+        except tarfile.TarError:
+            members = []
+        f.seek(place)
+    if members:
+        raise CheckpointError(
+            f"{name} is a .tar file of torch before 0.1.10, which could run code",
+            hint=_how_to_trust(name),
+        )
+
+
+def _how_to_trust(name: str) -> str:
+    return (
+        f"if you trust its author: --unsafe-load {name}, or in Python `with"
+        f" mm2pl.checkpoint.trusting({name!r}):` around what loads it"
+    )
+
+
 def _unreadable(name: str, error: Exception) -> CheckpointError:
     """Return what to say of a file that torch could not read."""
     text = str(error)
     wanted = sorted(set(re.findall(r"GLOBAL ([\w.]+)", text)))
+    if "is not allowed in a checkpoint" in text:
+        wanted = ["builtins.getattr"]
     if isinstance(error, pickle.UnpicklingError) and wanted:
         return CheckpointError(
             f"{name} holds objects that could run code: {', '.join(wanted)}",
-            hint="if you trust the file, load it by torch.load(..., weights_only=False) and save"
-            " what you need of it",
+            hint=_how_to_trust(name),
         )
     if "Attempting to deserialize object on" in text:
         return CheckpointError(
@@ -167,6 +234,27 @@ def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str
             f"{name} has none of the model's weights; it holds {found}"
             f"{' ...' if len(weights) > 3 else ''}, the model has {', '.join(own[:3])} ...",
             hint="is it a checkpoint of this model?",
+        )
+
+
+def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) -> None:
+    """Refuse to go on from what does not hold a run.
+
+    Differs: MMEngine resumes without a word what holds no optimizer, such as its best checkpoints,
+    with a new one.
+    """
+    start = "use load_from without resume to start from these weights"
+    version = loaded.get("pytorch-lightning_version")
+    if version is not None and "message_hub" not in loaded:
+        raise CheckpointError(
+            f"{name} is of Lightning {version}: its run cannot be resumed here", hint=start
+        )
+    if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
+        raise CheckpointError(f"{name} holds weights only, there is nothing to resume", hint=start)
+    if needs_optimizer and "optimizer" not in loaded:
+        raise CheckpointError(
+            f"{name} holds no optimizer, so its run cannot go on as it was",
+            hint=f"{start}; resume=dict(exact=False) goes on with a new one, as MMEngine does",
         )
 
 

@@ -77,11 +77,7 @@ class RunnerCheckpoints:
         """
         device = get_device() if map_location == "default" else map_location
         loaded = self.load_checkpoint(filename, map_location=device)
-        if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
-            raise CheckpointError(
-                f"{filename} holds weights only, there is nothing to resume",
-                hint="use load_from without resume to start from these weights",
-            )
+        checkpoint.refuse_partial(loaded, filename, resume_optimizer and self.resumes_exactly)
         meta = loaded["meta"]
         self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]
         if take_up_seed(meta.get("seed"), self._randomness_cfg, self.logger):

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,14 +83,20 @@ class ConfigRun:
         if launched is not None:
             return launched
         import mm2pl.runner  # noqa: F401
+        from mm2pl.checkpoint import trusting
 
         if cfg.get("custom_imports"):
             cfg, after = load(args)
             launching.launch(cfg, args)  # in a process that was launched: joins the others
-        _resolve_resume(args, cfg)
-        cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
         # A reader that goes away (| head) ends neither the run nor brings a traceback per line.
         logging.raiseExceptions = False
+        with trusting(args.unsafe_load) if args.unsafe_load else nullcontext():
+            return self._run(cfg, after)
+
+    def _run(self, cfg: Config, after: habits.After) -> int:
+        args = self.args
+        _resolve_resume(args, cfg)
+        cfg, added = (cfg, {}) if args.no_profile else profiles.with_profile(cfg, args.command)
         remarks.say_before(cfg)
         runner = self.runner = _build(cfg)
         if added:

@@ -73,6 +73,12 @@ _RUN = (
         {"nargs": "?", "const": "auto", "metavar": "FILE"},
     ),
     Option(
+        "--unsafe-load",
+        _ALL,
+        "trust FILE: loading it may run code from it. Only this one, if it is refused",
+        _FILE,
+    ),
+    Option(
         "--seed",
         _ALL,
         "seed of all random numbers (default: the config's, else a new one)",
@@ -94,6 +100,7 @@ _OPENMMLAB = (
         "scale the learning rate to the batch size, by the config's auto_scale_lr",
         _SWITCH,
     ),
+    Option("--no-exact-resume", _FIT, "resume as MMEngine does, who reads all again", _SWITCH),
     Option("--no-validate", _FIT, "train without validation", _SWITCH),
     Option("--deterministic", _ALL, "let cuDNN and torch choose deterministic algorithms", _SWITCH),
     Option("--diff-rank-seed", _ALL, "give each process a seed of its own", _SWITCH),

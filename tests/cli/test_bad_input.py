@@ -363,6 +363,7 @@ CHECKPOINTS = {
         ("cut", "cut.pth", RUN, ("load_from: cut.pth cannot be read",)),
         ("list", "list.pth", RUN, ("load_from: list.pth holds a list",)),
         ("code", "code.pth", RUN, ("load_from: code.pth", "could run code", "Path")),
+        ("code, another", "code.pth --unsafe-load x.pth", RUN, ("--unsafe-load code.pth",)),
         ("no weights", "meta.pth", RUN, ("load_from: meta.pth",)),
         ("others' weights", "other.pth", RUN, ("load_from: other.pth",)),
         (
@@ -375,6 +376,17 @@ CHECKPOINTS = {
 } | {
     "weights only, resume": called(
         "fit CONFIG --resume weights.pth", "load_from: weights.pth holds weights only", status=RUN
+    ),
+    "Lightning's, resume": called(
+        "fit CONFIG --resume lightning.pth",
+        "load_from: lightning.pth is of Lightning 9.0",
+        status=RUN,
+    ),
+    "no optimizer, resume": called(
+        "fit CONFIG --resume best.pth",
+        "load_from: best.pth holds no optimizer",
+        "exact=False",
+        status=RUN,
     ),
     "none there yet, test --resume": called("test CONFIG --resume", "there is no checkpoint in"),
 }
@@ -424,6 +436,8 @@ def make_files(folder: Path) -> None:
         "other": {"state_dict": {"a.b": torch.zeros(2)}},
         "list": [1, 2],
         "code": {"state_dict": weights, "x": folder},
+        "lightning": {"state_dict": weights, "pytorch-lightning_version": "9.0", "loops": {}},
+        "best": {"state_dict": weights, "meta": {"epoch": 1, "iter": 1}, "message_hub": {}},
     }.items():
         torch.save(content, folder / f"{name}.pth")
     whole = (folder / "weights.pth").read_bytes()
@@ -448,6 +462,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
             arguments += ["--work-dir", f"{number}/work"]
         calls[name] = arguments
     write_config(folder)
+    calls["trusted"] = ["fit", "config.py", "code.pth", "--unsafe-load", "./code.pth"]
     for name, (arguments, _) in USAGE.items():
         calls[f"usage: {name}"] = arguments.replace("CONFIG", "config.py").split()
     return run_all(calls, folder)
@@ -469,6 +484,13 @@ def test_a_mistake_gets_one_message_and_its_status(outcomes: dict[str, Done], na
 @pytest.mark.parametrize("name", [name for name, one in MISTAKES.items() if one.config])
 def test_a_message_names_the_configs_file(outcomes: dict[str, Done], name: str) -> None:
     assert "config.py" in outcomes[name].err
+
+
+@pytest.mark.slow
+def test_a_file_can_be_trusted_with_a_warning(outcomes: dict[str, Done]) -> None:
+    done = outcomes["trusted"]
+    assert done.status == 0, done.err
+    assert (done.out + done.err).count("code.pth is read with weights_only=False") == 1
 
 
 @pytest.mark.slow

@@ -57,6 +57,10 @@ __all__ = [
 
 _Loader = Callable[..., Any]
 _ReviseKeys = Sequence[tuple[str, str]]
+_SHAPES = re.compile(
+    r"size mismatch for (\S+): copying a param with shape torch\.Size\((.*?)\) from checkpoint,"
+    r" the shape in current model is torch\.Size\((.*?)\)"
+)
 _STRIP_MODULE: _ReviseKeys = ((r"^module\.", ""),)
 
 
@@ -88,11 +92,28 @@ def load_state_dict(
         wrong.append(f"unexpected key in source state_dict: {', '.join(unexpected)}\n")
     if missing:
         wrong.append(f"missing keys in source state_dict: {', '.join(missing)}\n")
+    wrong = _with_table(wrong)
     if wrong and get_dist_info()[0] == 0:
         message = "\n".join(["The model and loaded state dict do not match exactly\n", *wrong])
         if strict:
             raise RuntimeError(message)
         print_log(message, logger=logger, level=logging.WARNING)
+
+
+def _with_table(problems: list[str]) -> list[str]:
+    """Put the weights whose shapes differ into a table.
+
+    Differs: MMEngine has a sentence for each.
+    """
+    found = {one: _SHAPES.search(one) for one in problems}
+    rows = [match.groups() for match in found.values() if match]
+    if not rows:
+        return problems
+    rows.insert(0, ("weight", "in the checkpoint", "in the model"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    table = "\n".join(["weights with another shape:", *lines]) + "\n"
+    return [table, *(one for one, match in found.items() if not match)]
 
 
 def _load_part(
@@ -203,7 +224,7 @@ def load_from_fileio(filename: str, map_location: Any = None) -> Any:
             choices=[f"{one}://" for one in nearest(prefix, known)],
             hint="add one with CheckpointLoader.register_scheme",
         ) from error
-    return _checkpoint.read(io.BytesIO(backend.get(filename)), map_location)
+    return _checkpoint.read(io.BytesIO(backend.get(filename)), map_location, filename)
 
 
 def load_from_ceph(filename: str, map_location: Any = None, backend: str | None = None) -> Any:
@@ -217,7 +238,7 @@ def load_from_ceph(filename: str, map_location: Any = None, backend: str | None 
         backend: The file backend, if another than that of the prefix.
     """
     storage = get_file_backend(filename, backend_args={"backend": backend} if backend else None)
-    return _checkpoint.read(io.BytesIO(storage.get(filename)), map_location)
+    return _checkpoint.read(io.BytesIO(storage.get(filename)), map_location, filename)
 
 
 load_from_pavi = unsupported(

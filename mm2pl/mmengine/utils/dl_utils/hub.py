@@ -56,7 +56,7 @@ def load_url(
     source = _unpacked(path)
     if not weights_only:
         return torch.load(source, map_location=map_location, weights_only=False)
-    return checkpoint.read(source, map_location)
+    return checkpoint.read(source, map_location, url)
 
 
 def _download(url: str, path: str, progress: bool, check_hash: bool) -> None:

@@ -12,6 +12,7 @@ from urllib.error import URLError
 import fsspec
 import pytest
 import torch
+from torch import nn
 
 from mm2pl.errors import CheckpointError, MissingPackageError, UnsupportedError
 from mm2pl.mmengine.runner import checkpoint as checkpoints
@@ -161,3 +162,14 @@ def test_a_model_without_weights_is_refused(monkeypatch):
 def test_pavi_is_refused_with_the_reason():
     with pytest.raises(UnsupportedError, match="SenseTime"):
         _load_checkpoint("pavi://a")
+
+
+def test_shapes_that_differ_are_told_in_a_table() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    state = {"0.weight": torch.zeros(3, 5), "0.bias": torch.zeros(3), "1.weight": torch.zeros(2, 3)}
+    with pytest.raises(RuntimeError) as caught:
+        checkpoints.load_state_dict(model, state, strict=True)
+    rows = [line.split() for line in str(caught.value).splitlines()]
+    assert ["0.weight", "[3,", "5]", "[3,", "2]"] in rows
+    assert ["1.weight", "[2,", "3]", "[1,", "3]"] in rows
+    assert "missing keys in source state_dict: 1.bias" in str(caught.value)
