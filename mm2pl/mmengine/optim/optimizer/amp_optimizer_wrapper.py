@@ -12,6 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from mm2pl.errors import ConfigAssertionError, ConfigTypeError, nearest
 from mm2pl.mmengine.device import get_device
+from mm2pl.mmengine.dist import is_distributed
 from mm2pl.mmengine.optim.optimizer._stepping import stepping_by
 from mm2pl.mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper, check_arguments
 from mm2pl.mmengine.registry import OPTIM_WRAPPERS
@@ -21,14 +22,14 @@ from mm2pl.mmengine.registry import OPTIM_WRAPPERS
 class AmpOptimWrapper(OptimWrapper):
     """Runs the forward pass under autocast, and scales the loss so that small gradients survive.
 
-    Differs: works on a CPU too (autocast's type there is bfloat16 unless told otherwise), and
-    ``loss_scale`` may be an int.
+    Differs: works on a CPU too (autocast's type there is bfloat16 unless told otherwise), with
+    ``use_fsdp`` in a process that is alone too, and ``loss_scale`` may be an int.
 
     Args:
         loss_scale: ``'dynamic'``, a fixed number, or arguments of ``torch.amp.GradScaler``.
         dtype: Autocast's type, one of ``valid_dtypes`` or a ``torch.dtype``; ``None`` is the
             device's default.
-        use_fsdp: Use FSDP's sharded scaler.
+        use_fsdp: Use FSDP's sharded scaler, where there is a process group.
         **kwargs: Arguments of :class:`OptimWrapper`.
 
     Raises:
@@ -99,8 +100,8 @@ class AmpOptimWrapper(OptimWrapper):
 
 
 def _scaler_type(use_fsdp: bool) -> type[GradScaler]:
-    if not use_fsdp:
-        return GradScaler
+    if not use_fsdp or not is_distributed():
+        return GradScaler  # nothing is sharded, and torch's other one needs a process group
     from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 
     return ShardedGradScaler

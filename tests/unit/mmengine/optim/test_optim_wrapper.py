@@ -130,11 +130,27 @@ def test_amp_casts_on_a_cpu(dtype: str | None, seen: torch.dtype) -> None:
         assert layer(torch.ones(1, 1)).dtype is seen
 
 
+AMP_MODULE = "mm2pl.mmengine.optim.optimizer.amp_optimizer_wrapper"
+
+
 @pytest.mark.proves("optim_wrapper.use_fsdp", "OPTIM_WRAPPERS.AmpOptimWrapper.use_fsdp")
 @pytest.mark.parametrize(("use_fsdp", "name"), [(True, "ShardedGradScaler"), (False, "GradScaler")])
-def test_amp_scales_by_the_scaler_that_fsdp_needs_if_asked(use_fsdp: bool, name: str) -> None:
+def test_amp_scales_by_the_scaler_that_fsdp_needs_if_asked(
+    use_fsdp: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{AMP_MODULE}.is_distributed", lambda: True)
     wrapper = _wrap(_linear(), AmpOptimWrapper, use_fsdp=use_fsdp)
     assert type(wrapper.loss_scaler).__name__ == name  # type: ignore[attr-defined]
+
+
+def test_amp_for_sharded_models_updates_in_a_process_that_is_alone_too() -> None:
+    layer = _linear()
+    before = layer.weight.detach().clone()
+    wrapper = _wrap(layer, AmpOptimWrapper, use_fsdp=True)
+    with wrapper.optim_context(layer):
+        loss = layer(torch.ones(1, 1)).sum()
+    wrapper.update_params(loss)
+    assert not torch.equal(layer.weight, before)
 
 
 def test_amp_state_goes_round() -> None:

@@ -238,6 +238,8 @@ def test_the_scaler_of_sharded_models_is_torchs_own(monkeypatch: pytest.MonkeyPa
             super().__init__(*args, **kwargs)
 
     monkeypatch.setattr(sharded_grad_scaler, "ShardedGradScaler", Scaler)
+    amp = "mm2pl.mmengine.optim.optimizer.amp_optimizer_wrapper"
+    monkeypatch.setattr(f"{amp}.is_distributed", lambda: True)
     wrapper = AmpOptimWrapper(optimizer=sgd(model()), use_fsdp=True, loss_scale=4.0)
     assert isinstance(wrapper.loss_scaler, Scaler)
     assert made[0][1] == {"init_scale": 4.0}
