@@ -38,10 +38,9 @@ def look_up(key: Key, data_samples: Sequence[Any], data_batch: Any) -> Column:
         check_lengths({f"{name}={key[name]!r}": column for name, column in columns.items()})
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
-    parts = key.split(".")
-    value = _walk(data_samples, parts, key) if parts[0] != _BATCH else None
-    if parts[0] == _BATCH:
-        value = _walk(data_batch, parts[1:], key)
+    first, *rest = key.split(".")
+    in_batch = first == _BATCH
+    value = _walk(data_batch, rest, key) if in_batch else _walk(data_samples, [first, *rest], key)
     if isinstance(value, np.ndarray):
         value = torch.as_tensor(value)
     if isinstance(value, list) or (isinstance(value, Tensor) and value.ndim):

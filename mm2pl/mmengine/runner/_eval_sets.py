@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mm2pl.errors import ConfigError, ConfigTypeError
 from mm2pl.mmengine.evaluator import DumpResults, Evaluator
+from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.translate.evaluators import one_for_each
 from mm2pl.translate.values import is_plain
@@ -24,12 +26,14 @@ class EvalSet:
         name: What the names of its metrics begin with.
         dataloader: Its loader.
         evaluator: Its evaluator, or the one of all sets.
+        evaluator_key: Where in the config that stands.
         metainfo: What evaluator and visualizer are told of the data.
     """
 
     name: str
     dataloader: Any
     evaluator: Evaluator
+    evaluator_key: str
     metainfo: Any = None
 
 
@@ -58,7 +62,8 @@ def build_sets(
     with at_key(key, whole=True):
         names = _names(given_names, loaders)
     evaluators = _evaluators(runner, f"{stage}_evaluator", evaluator, len(loaders))
-    return [EvalSet(*parts) for parts in zip(names, loaders, evaluators, strict=True)]
+    parts = zip(names, loaders, evaluators, strict=True)
+    return [EvalSet(name, loader, *found) for name, loader, found in parts]
 
 
 def named(given: Any) -> tuple[str | None, Any]:
@@ -99,12 +104,13 @@ def _own_name(loader: Any) -> Any:
     return metainfo.get("dataset_name") if isinstance(metainfo, Mapping) else None
 
 
-def _evaluators(runner: Runner, key: str, given: Any, count: int) -> list[Evaluator]:
+def _evaluators(runner: Runner, key: str, given: Any, count: int) -> list[tuple[Evaluator, str]]:
+    """Return the evaluator of each set, and where it stands."""
     if one_for_each(given):
         built = []
         for index, one in enumerate(given):
             with at_key(f"{key}[{index}]", whole=True):
-                built.append(runner.build_evaluator(one))
+                built.append((runner.build_evaluator(one), f"{key}[{index}]"))
         with at_key(key, whole=True):
             if len(built) != count:
                 raise ConfigError(f"{len(built)} evaluators for {count} dataloaders")
@@ -116,4 +122,18 @@ def _evaluators(runner: Runner, key: str, given: Any, count: int) -> list[Evalua
                 "DumpResults would write the predictions of each set over those of the one before",
                 hint="give a list with an evaluator for each set, each a list of metrics",
             )
-    return [shared] * count
+    return [(shared, key)] * count
+
+
+def metainfo_of(dataloader: Any, readers: str) -> Any:
+    """Return what a loader's dataset tells of itself; log that the readers get nothing, if so."""
+    dataset: Any = getattr(dataloader, "dataset", None)
+    if hasattr(dataset, "metainfo"):
+        return dataset.metainfo
+    print_log(
+        f"Dataset {type(dataset).__name__} has no metainfo. ``dataset_meta`` in {readers} will be"
+        " None.",
+        logger="current",
+        level=logging.WARNING,
+    )
+    return None

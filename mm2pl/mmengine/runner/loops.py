@@ -21,7 +21,7 @@ from mm2pl.mmengine.logging import HistoryBuffer, print_log
 from mm2pl.mmengine.registry import LOOPS
 from mm2pl.mmengine.registry.errors import at_key, used_at
 from mm2pl.mmengine.runner._eval_losses import _parse_losses, _update_losses
-from mm2pl.mmengine.runner._eval_sets import EvalSet, build_sets
+from mm2pl.mmengine.runner._eval_sets import EvalSet, build_sets, metainfo_of
 from mm2pl.mmengine.runner._reading import Resumable, _InfiniteDataloaderIterator, batches
 from mm2pl.mmengine.runner.amp import autocast
 from mm2pl.mmengine.runner.base_loop import BaseLoop
@@ -63,7 +63,7 @@ class _TrainLoop(Resumable, BaseLoop):
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(
             val_interval, dynamic_intervals
         )
-        metainfo = _metainfo(self.dataloader, "visualizer")
+        metainfo = metainfo_of(self.dataloader, "visualizer")
         if metainfo is not None:
             runner.visualizer.dataset_meta = metainfo
 
@@ -288,16 +288,18 @@ class _EvalLoop(BaseLoop):
         self.sets: list[EvalSet] = []
         self._place = 0
         self._found: dict[str, Any] = {}
+        self._evaluator_key = f"{self.stage}_evaluator"
         if isinstance(dataloader, (list, tuple)):
             self.sets = build_sets(runner, self.stage, dataloader, evaluator)
             dataloader, evaluator = self.sets[0].dataloader, self.sets[0].evaluator
+            self._evaluator_key = self.sets[0].evaluator_key
         assert not isinstance(dataloader, (list, tuple))
         super().__init__(runner, dataloader)
         with at_key(f"{self.stage}_evaluator", whole=True):
             self.evaluator = runner.build_evaluator(evaluator)
         for one in self.sets[1:]:
-            one.metainfo = _metainfo(one.dataloader, _READERS)
-        metainfo = _metainfo(self.dataloader, _READERS)
+            one.metainfo = metainfo_of(one.dataloader, _READERS)
+        metainfo = metainfo_of(self.dataloader, _READERS)
         if self.sets:
             self.sets[0].metainfo = metainfo
         if metainfo is not None:
@@ -359,6 +361,7 @@ class _EvalLoop(BaseLoop):
         self.sets[self._place].dataloader = self.dataloader
         self._place, one = place, self.sets[place]
         self.dataloader, self.evaluator = one.dataloader, one.evaluator
+        self._evaluator_key = one.evaluator_key
         self.evaluator.dataset_meta = one.metainfo
         if one.metainfo is not None:
             self.runner.visualizer.dataset_meta = one.metainfo
@@ -401,7 +404,7 @@ class _EvalLoop(BaseLoop):
         try:
             self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         except Exception as error:
-            used_at(error, f"{self.stage}_evaluator")
+            used_at(error, self._evaluator_key)
             raise
         if meter is not None:
             self._add_loss(meter, model, batch_for_loss)
@@ -432,7 +435,7 @@ class _EvalLoop(BaseLoop):
         try:
             metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
         except Exception as error:
-            used_at(error, f"{self.stage}_evaluator")
+            used_at(error, self._evaluator_key)
             raise
         if self._losses:
             metrics.update(_parse_losses(self._losses, self.stage))
@@ -494,16 +497,3 @@ def _whole(value: Any, name: str) -> int:
     if int(value) != value:
         raise ConfigAssertionError(f"{name} must be an integer, got {value!r}")
     return int(value)
-
-
-def _metainfo(dataloader: Any, readers: str) -> Any:
-    dataset: Any = getattr(dataloader, "dataset", None)
-    if hasattr(dataset, "metainfo"):
-        return dataset.metainfo
-    print_log(
-        f"Dataset {type(dataset).__name__} has no metainfo. ``dataset_meta`` in {readers} will be"
-        " None.",
-        logger="current",
-        level=logging.WARNING,
-    )
-    return None

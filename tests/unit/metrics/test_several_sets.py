@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch.utils.data import DataLoader
 
-from mm2pl.errors import ConfigError
+from mm2pl.errors import ConfigError, DataError
 from mm2pl.mmengine.dataset import pseudo_collate
 from mm2pl.mmengine.evaluator import BaseMetric, Evaluator
 from mm2pl.mmengine.hooks import Hook
@@ -270,6 +270,14 @@ def test_an_error_names_the_set(run: Callable[..., Runner]) -> None:
     with pytest.raises(ConfigError) as caught:
         run(val_dataloader=[loader(), wrong]).val()
     assert "val_dataloader[1].sampler" in str(caught.value)
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_an_error_in_a_metric_names_its_evaluator(run: Callable[..., Runner], each: bool) -> None:
+    wrong = [{**ACCURACY, "pred_key": "x"}]
+    with pytest.raises(DataError) as caught:
+        run(val_evaluator=[[ACCURACY], wrong] if each else wrong).val()
+    assert caught.value.key_path == ("val_evaluator[1]" if each else "val_evaluator")
 
 
 def test_a_loop_that_runs_by_itself(run: Callable[..., Runner]) -> None:
