@@ -30,6 +30,8 @@ class RunnerCheckpoints:
 
     # Of the optimizer wrappers, from a checkpoint, until they are told where training begins.
     _resumed_counts: list[int] | None = None
+    # What is each process's own, for the next checkpoint, where there are several.
+    _states_of_ranks: list[dict[str, Any]] | None = None
 
     @property
     def resumes_exactly(self: Any) -> bool:
@@ -42,6 +44,14 @@ class RunnerCheckpoints:
         if not self._resume or not self.resumes_exactly:
             return False
         return bool(self._load_from or find_latest_checkpoint(self.work_dir))
+
+    def gather_states(self: Any, meta: dict[str, Any]) -> None:
+        """Collect what is each process's own for the next checkpoint; called on all of them.
+
+        Args:
+            meta: The checkpoint's, with ``epoch`` and ``iter``.
+        """
+        exact.gather(self, meta)
 
     def load_or_resume(self: Any) -> None:
         """Load weights or go on from a checkpoint, once, as the config says."""

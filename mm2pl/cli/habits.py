@@ -183,8 +183,12 @@ def _place(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _weights(cfg: Config, args: argparse.Namespace) -> None:
+    if getattr(args, "no_exact_resume", False) and (args.resume or cfg.get("resume")):
+        cfg["resume"] = {"exact": False}
     if args.resume:
-        cfg["resume"] = args.command == "fit"
+        given = cfg.get("resume")  # may say how: dict(exact=False)
+        how = given if isinstance(given, dict) and given else True
+        cfg["resume"] = how if args.command == "fit" else False
         # Differs: mmseg's script leaves load_from, and MMEngine then goes on from that file.
         cfg["load_from"] = None if args.resume == "auto" else args.resume
     elif args.checkpoint or args.load_from:

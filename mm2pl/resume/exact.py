@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
 from mm2pl.resume import random_states
 from mm2pl.resume.reading import Place, Resumed
@@ -30,20 +31,35 @@ def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
     loop = runner._train_loop
     if not hasattr(loop, "reading"):
         return None  # not built, or a loop of one's own with a way of its own to read
-    place = _place(loop, meta)
+    gathered, runner._states_of_ranks = runner._states_of_ranks, None
     return {
         "version": _VERSION,
         "epoch": meta["epoch"],
         "iter": meta["iter"],
         "validated": bool(loop.validating or runner.trainer.validating),
         "counts": [wrapper._inner_count for wrapper in wrappers_of(runner.optim_wrapper)],
-        "ranks": [
-            {
-                "random": random_states.to_plain(random_states.take()),
-                "reading": None if place is None else place.to_plain(),
-                "gradients": _gradients(runner.bare_model),
-            }
-        ],
+        "ranks": gathered or [_of_this_rank(runner, meta)],
+    }
+
+
+def gather(runner: Runner, meta: Mapping[str, Any]) -> None:
+    """Collect what is each process's own for the next checkpoint; to be called on all of them."""
+    if runner.world_size > 1 and hasattr(runner._train_loop, "reading"):
+        runner._states_of_ranks = all_gather_object(_of_this_rank(runner, meta))
+
+
+def _of_this_rank(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any]:
+    place = _place(runner._train_loop, meta)
+    return {
+        "random": random_states.to_plain(random_states.take()),
+        "reading": None if place is None else place.to_plain(),
+        "gradients": _gradients(runner.bare_model),
+        # Those of rank 0 are among the weights; statistics of BatchNorm are each rank's own.
+        "buffers": {
+            name: buffer.detach().cpu()
+            for name, buffer in runner.bare_model.named_buffers()
+            if runner.rank
+        },
     }
 
 
@@ -83,10 +99,20 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
     state, meta = loaded.get(KEY), loaded["meta"]
     if state is None or (state["epoch"], state["iter"]) != (meta["epoch"], meta["iter"]):
         return  # MMEngine's, or one that was changed since
-    own = state["ranks"][min(runner.rank, len(state["ranks"]) - 1)]
+    if len(state["ranks"]) != runner.world_size:
+        runner.logger.warning(
+            f"The checkpoint holds the random states of {len(state['ranks'])} processes, not of"
+            f" {runner.world_size}: random numbers begin anew, as in MMEngine."
+        )
+        return
+    own = state["ranks"][runner.rank]
     now = random_states.from_plain(own["random"])
     place = None if own["reading"] is None else Place.from_plain(own["reading"])
     at_border = not loop.by_epoch or place is None or not place.given
+    with torch.no_grad():
+        for name, buffer in runner.bare_model.named_buffers():
+            if name in own["buffers"]:
+                buffer.copy_(own["buffers"][name])
     put = partial(_put_gradients, runner.bare_model, own["gradients"])
     put()  # now too: the optimizer wrappers will look whether a window is whole
     loop.resumed = Resumed(place, now, at_border and not state["validated"], put)

@@ -33,7 +33,7 @@ TOP_RULES = (
     Rule("custom_hooks", Status.TRANSLATED, _SECTION),
     Rule("work_dir", Status.AS_IS, "where checkpoints and logs lie"),
     Rule("load_from", Status.AS_IS, "weights, or with resume=True the run to go on with"),
-    Rule("resume", Status.AS_IS, "go on with the newest checkpoint of work_dir"),
+    Rule("resume", Status.AS_IS, "the newest checkpoint of work_dir; dict(exact=False)"),
     Rule("launcher", Status.TRANSLATED, "Lightning's DDPStrategy over the launched processes"),
     Rule("env_cfg", Status.AS_IS, "cuDNN, worker processes, distributed backend", one_of(dict)),
     Rule("log_processor", Status.AS_IS, "formats the log", one_of(dict, object)),

@@ -299,6 +299,7 @@ class CheckpointHook(Hook):
         old = [path for path in old if path not in (None, self.last_ckpt)]
         if old:
             runner.message_hub.update_info(_OLD, old)
+        _gather(runner, meta)
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -337,11 +338,13 @@ class CheckpointHook(Hook):
         name = f"preempted_iter_{runner.iter}.pth"
         path: str = self.file_backend.join_path(self.out_dir, name)
         hub.update_info(_BETWEEN, path)
+        meta = {"epoch": runner.epoch, "iter": runner.iter}
+        _gather(runner, meta)
         runner.save_checkpoint(
             self.out_dir,
             name,
             file_client_args=self.file_client_args,
-            meta={"epoch": runner.epoch, "iter": runner.iter},
+            meta=meta,
             backend_args=self.backend_args,
             **self.args,
         )
@@ -431,6 +434,7 @@ class CheckpointHook(Hook):
         path = self.file_backend.join_path(self.out_dir, name)
         self._set_best_path(metric, path)
         runner.message_hub.update_info(self._info_key("best_ckpt", metric), path)
+        _gather(runner, meta)
         runner.save_checkpoint(
             self.out_dir,
             filename=name,
@@ -458,6 +462,13 @@ class CheckpointHook(Hook):
             self.best_ckpt_path = path
         else:
             self.best_ckpt_path_dict[metric] = path
+
+
+def _gather(runner: Any, meta: dict[str, Any]) -> None:
+    """Let all processes give their random states to the checkpoint that rank 0 writes next."""
+    gather = getattr(runner, "gather_states", None)
+    if gather is not None:
+        gather(meta)
 
 
 def _wrong(name: str, message: str) -> ConfigTypeAssertionError:
