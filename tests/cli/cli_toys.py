@@ -178,5 +178,5 @@ class Slow(Hook):
 
 @HOOKS.register_module()
 class WrongSignature(Hook):
-    def after_train_iter(self, runner):
+    def after_train_iter(self, runner, index):
         pass
