@@ -180,18 +180,22 @@ def no_default_hooks(case: Case) -> None:
     case.train(default_hooks=hooks, train_dataloader=sampler, train_cfg=SHORT)
 
 
-def each_default_hook_alone_in_epochs(case: Case) -> None:
+def each_hook_alone_in_epochs(case: Case) -> None:
     schedules = [RATES, {"type": "StepLR", "step_size": 1}]
-    for alone in DEFAULTS:
-        hooks = dict.fromkeys(name for name in DEFAULTS if name != alone)
-        case.train(default_hooks=hooks, train_cfg=SHORT, param_scheduler=schedules)
+    _train_with_each_alone(case, train_cfg=SHORT, param_scheduler=schedules)
 
 
-def each_default_hook_alone_in_iterations(case: Case) -> None:
+def each_hook_alone_in_iterations(case: Case) -> None:
     changes = {"train_cfg": ITERATIONS, "train_dataloader": ENDLESS, "param_scheduler": RATES}
+    _train_with_each_alone(case, **changes)
+
+
+def _train_with_each_alone(case: Case, **changes: Any) -> None:
     for alone in DEFAULTS:
         hooks = dict.fromkeys(name for name in DEFAULTS if name != alone)
         case.train(default_hooks=hooks, **changes)
+    for row in BUILT_IN:
+        case.train(default_hooks=dict.fromkeys(DEFAULTS), custom_hooks=[row], **changes).test()
 
 
 def all_built_in_hooks_in_epochs(case: Case) -> None:
