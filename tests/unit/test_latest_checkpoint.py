@@ -148,3 +148,21 @@ def test_a_run_does_not_go_on_from_another_than_was_named(tmp_path: Path) -> Non
     runner = Runner.from_cfg(config(tmp_path, resume=True, load_from=str(named)))
     with pytest.raises(BrokenCheckpointError, match=r"epoch_1\.pth"):
         runner.train()
+
+
+def test_a_run_goes_on_from_the_best_one_and_ends_alike(tmp_path: Path) -> None:
+    """MMEngine's best checkpoints hold no optimizer; momentum would begin anew."""
+    changes: dict[str, Any] = {
+        "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.001, "momentum": 0.9}},
+        "param_scheduler": [{"type": "LinearLR", "start_factor": 0.1, "end": 4}],
+        "train_cfg": {"max_epochs": 4},
+    }
+    best = {"type": "CheckpointHook", "save_best": "count", "rule": "greater"}
+    hooks = {"default_hooks": {"checkpoint": best}}
+    whole = Runner.from_cfg(config(tmp_path / "whole", **changes, **hooks)).train()
+    start = str(tmp_path / "whole" / "best_count_epoch_1.pth")
+    assert {"optimizer", "param_schedulers"} <= set(checkpoint.read(start))
+    resumed = config(tmp_path / "on", **changes, load_from=start, resume=True)
+    again = Runner.from_cfg(resumed).train()
+    for ours, theirs in zip(again.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -29,6 +29,8 @@ JOBS: dict[str, dict[str, Any]] = {
     "whole": {**FOUR, **SELDOM},
     "cut": {**FOUR, **SELDOM, "signal_at": 3},
     "cut, goes on": {**FOUR, **SELDOM, "resume": True},
+    "middle": {**FOUR, **SELDOM, "signal_at": 4},
+    "middle, goes on": {**FOUR, **SELDOM, "resume": True},
     "saved already": {**FOUR, "signal_at": 3},
     "validation, saved": {**FOUR, "signal_at": 4, "point": "val"},
     "validation, not saved": {**FOUR, **SELDOM, "signal_at": 4, "point": "val"},
@@ -111,9 +113,11 @@ class TestSigterm:
         assert "preempted_iter_4.pth; resume=True goes on from there" in printed
         assert "handler restored True" in printed
 
-    def test_it_goes_on_to_the_same_end(self, ended: Ended) -> None:
-        assert [ended[name][0] for name in ("whole", "cut, goes on")] == [0, 0]
-        assert _equal(ended.path("whole"), ended.path("cut"))
+    @pytest.mark.parametrize("name", ["cut", "middle"])
+    def test_it_goes_on_to_the_same_end(self, ended: Ended, name: str) -> None:
+        """Cut at an epoch's end, and in the middle of one."""
+        assert [ended[one][0] for one in ("whole", f"{name}, goes on")] == [0, 0]
+        assert _equal(ended.path("whole"), ended.path(name))
 
     def test_the_next_checkpoint_takes_the_place_of_what_was_saved(self, ended: Ended) -> None:
         assert [path.name for path in ended.path("cut").glob("*.pth")] == ["epoch_4.pth"]
