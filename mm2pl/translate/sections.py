@@ -83,6 +83,9 @@ SECTION_RULES = {
         Rule("save_dir", Status.AS_IS, "where the backends write"),
         Rule("vis_backends", Status.TRANSLATED, "what the Trainer's logger writes to"),
     ),
+    "resume": (
+        Rule("exact", Status.AS_IS, "whether a resumed run is the same to the last bit", own=True),
+    ),
     "auto_scale_lr": (
         Rule("enable", Status.AS_IS, "whether to scale"),
         Rule("base_batch_size", Status.AS_IS, "the batch size that lr is meant for"),

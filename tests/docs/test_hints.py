@@ -42,7 +42,6 @@ PLACES = {
 REPORTED = 3  # Report.unsupported(what, key_path, reason, hint) has it one place later
 # Arguments of functions that are not mm2pl's, and classes of other packages.
 OTHERS_ARGUMENTS = {
-    "weights_only": "torch.load",
     "lr": "torch's optimizers",
     "max_norm": "torch.nn.utils.clip_grad_norm_",
     "drop_last": "torch's DataLoader",
