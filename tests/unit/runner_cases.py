@@ -317,6 +317,13 @@ def weights_alone_are_loaded_from_a_bare_state_dict(folder: str) -> Any:
     return runner.val(), digest(runner.model.state_dict())
 
 
+def shapes_in_few_words(text: str) -> str:
+    """Take out the words around shapes that differ: ours stand in a table."""
+    text = re.sub(r"weights with another shape:\nweight +in the .*\n", "", text)
+    sentence = r"size mismatch for (\S+): .*?Size\((.*?)\).*?Size\((.*?)\)\."
+    return " ".join(re.sub(sentence, r"\1 \2 \3", text).split())
+
+
 @case
 def a_checkpoint_of_openmmlab_1_gives_weights_but_no_run(folder: str) -> Any:
     torch.manual_seed(0)
@@ -333,7 +340,7 @@ def a_checkpoint_of_openmmlab_1_gives_weights_but_no_run(folder: str) -> Any:
     return (
         sorted(loaded),
         digest({"first": runner.model.first.weight}),
-        printed.getvalue().replace(folder, "FOLDER"),
+        shapes_in_few_words(printed.getvalue().replace(folder, "FOLDER")),
         errors(lambda: runner.load_checkpoint(file, strict=True), kinds=(RuntimeError,)),
         errors(lambda: runner.resume(file)) != ["no error"],
     )
