@@ -170,6 +170,7 @@ def test_a_checkpoint_written_by_a_validation_is_not_followed_by_it(tmp_path: Pa
     assert again_end == end
 
 
+@pytest.mark.proves("Runner.resumes_exactly")
 def test_mmengines_way_begins_the_epoch_again(tmp_path: Path) -> None:
     run(config(tmp_path / "whole", train_cfg=epochs(2)))
     start = str(tmp_path / "whole" / "iter_9.pth")

@@ -72,6 +72,7 @@ def given_batches(steps: list[Any]) -> list[Any]:
     return [step[4] for step in steps if step[0] == "read"]
 
 
+@pytest.mark.proves("Runner.skips_unread")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_skipped_samples_are_not_read(kind: str, workers: int, tmp_path: Path) -> None:

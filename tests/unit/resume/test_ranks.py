@@ -12,6 +12,7 @@ from tests.parity.test_distributed import OURS, torchrun
 RUN = str(Path(__file__).with_name("ranks_run.py"))
 
 
+@pytest.mark.proves("Runner.gather_states")
 @pytest.mark.slow
 def test_what_follows_is_equal_on_all_ranks(tmp_path: Path) -> None:
     """From within an epoch and an accumulation window of two batches."""
