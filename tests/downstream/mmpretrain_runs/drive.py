@@ -35,6 +35,9 @@ def main(engine: str, jobs_file: str) -> None:
 
         mm2pl.install_as_mmengine()
         import mm2pl.runner  # Lightning, imported once
+
+        # The exact way is compared with runs that were never interrupted.
+        mm2pl.runner.Runner.resumes_exactly = False
     _import_library()
     jobs = json.loads(Path(jobs_file).read_text())
     done: set[str] = set()

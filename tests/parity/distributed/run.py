@@ -29,16 +29,18 @@ def _let_mmengine_train_on_a_cpu() -> None:
     ddp.__init__ = without_devices
 
 
-def _files(folder: Path, digest: Any) -> dict[str, Any]:
+def _files(folder: Path) -> dict[str, Any]:
     """Return the files of a work folder, and what checkpoints and logs hold."""
+    import toys
+
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = _TIMESTAMP.sub("TIME", str(path.relative_to(folder)))
         if path.suffix == ".pth":
             loaded = torch.load(path, map_location="cpu", weights_only=False)
             parts = ("state_dict", "optimizer", "param_schedulers", "ema_state_dict")
-            held = {part: digest(loaded[part]) for part in parts if part in loaded}
-            found[name] = [sorted(loaded), sorted(loaded["state_dict"]), held]
+            held = {part: toys.digest(loaded[part]) for part in parts if part in loaded}
+            found[name] = [toys.keys(loaded), sorted(loaded["state_dict"]), held]
         elif path.name == "scalars.json":
             clocks = ("time", "data_time", "memory")
             lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -57,11 +59,14 @@ def main(engine: str, folder: str, *names: str) -> None:
         import mm2pl
 
         mm2pl.install_as_mmengine()
+        from mm2pl.runner import Runner
+
+        # The exact way is compared with runs that were never interrupted.
+        Runner.resumes_exactly = False
     else:
         _let_mmengine_train_on_a_cpu()
     from cases import ALONE, CASES
     from mmengine.dist import barrier, get_rank, init_dist
-    from toys import digest
 
     launched = "LOCAL_RANK" in os.environ
     if launched:
@@ -78,7 +83,7 @@ def main(engine: str, folder: str, *names: str) -> None:
         found["seconds"] = time.perf_counter() - started
         barrier()
         if get_rank() == 0:
-            found["files"] = _files(Path(folder, name), digest)
+            found["files"] = _files(Path(folder, name))
         Path(folder, f"{name}.{get_rank()}.json").write_text(json.dumps(found))
 
 

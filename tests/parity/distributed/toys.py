@@ -24,6 +24,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 
+def keys(checkpoint: Any) -> list[str]:
+    """Return the keys of a checkpoint but the one in which mm2pl stores what is its own."""
+    return sorted(key for key in checkpoint if key != "mm2pl")
+
+
 def digest(state: Any) -> str:
     """Return a hash of all that a state holds, tensors to the last bit."""
     found = hashlib.sha1()
@@ -223,10 +228,10 @@ class Trace(Hook):
         self._note(runner, "after_test_epoch", json.loads(json.dumps(metrics)))
 
     def before_save_checkpoint(self, runner: Any, checkpoint: Any) -> None:
-        self._note(runner, "before_save_checkpoint", sorted(checkpoint))
+        self._note(runner, "before_save_checkpoint", keys(checkpoint))
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Any) -> None:
-        self._note(runner, "after_load_checkpoint", sorted(checkpoint))
+        self._note(runner, "after_load_checkpoint", keys(checkpoint))
 
     def after_train(self, runner: Any) -> None:
         self._note(runner, "after_train")
