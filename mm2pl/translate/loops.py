@@ -116,7 +116,8 @@ def plan_train(cfg: Mapping[str, Any], report: Report) -> TrainPlan | None:
             "give train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)",
         )
     loader = read_dataloader(cfg.get("train_dataloader"), "train_dataloader", report)
-    if isinstance(loader, (list, tuple)) and type_name(loop.get("type")) in LENGTHS:
+    several = isinstance(loader, (list, tuple)) and not hasattr(loader, "dataset")
+    if several and type_name(loop.get("type")) in LENGTHS:
         hint = "dict(type='ConcatDataset', datasets=[...]) joins datasets"
         report.problem("only val and test take a list of dataloaders", "train_dataloader", hint)
     return TrainPlan(loop, loader) if complete and loop else None
