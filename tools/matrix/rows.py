@@ -206,12 +206,15 @@ RUNNER_OWN = {
     "eval_loop": "Return the loop of `val` or `test`",
     "final_metrics": "Metrics of the last validation or test; empty before the first",
     "from_plan": "Build a runner from a plan, with what was changed since it was made",
+    "gather_states": "Collect what is each process's own for the next checkpoint",
     "module": "The LightningModule around the model",
     "outputs": "The training step's outputs, an older form",
     "plan": "What the settings were translated to",
     "prepare": "Do what comes before the first step; Lightning calls it through its `setup`",
     "randomness": "The `randomness` section",
+    "resumes_exactly": "Whether a resumed run is to be the same run to the last bit",
     "run": "Train, or validate or test; an older form",
+    "skips_unread": "Whether to go on from a checkpoint without reading what it was trained on",
     "trainer": "The Lightning Trainer",
 }
 _RUN_BY_TRAINER = ("train", "val", "test", "wrap_model")
