@@ -166,7 +166,7 @@ def test_a_checkpoint_names_nothing_of_mm2pls(tmp_path: Path) -> None:
             if operation.name in ("GLOBAL", "SHORT_BINUNICODE", "BINUNICODE")
         }
     assert any("OrderedDict" in one for one in names)
-    assert not [one for one in names if one.startswith(("mm2pl", "torch.optim"))]
+    assert not [one for one in names if one.startswith(("mm2pl.", "torch.optim"))]
 
 
 def test_schedules_by_epoch_resume_as_well(tmp_path: Path) -> None:

@@ -109,18 +109,31 @@ class Error(BaseMetric):
         return {"error": sum(results)}
 
 
-def train_wide(folder: str) -> None:
+class Pauses(Hook):
+    """Lets a run do so many epochs, and then nothing more until it is killed."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def before_train_epoch(self, runner: Any) -> None:
+        if not self.left:
+            signal.pause()
+        self.left -= 1
+
+
+def train_wide(folder: str, epochs: int = -1) -> None:
     hook = {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 2}
     best = {"save_best": "error", "rule": "less"}
     changes = {
         "model": {"type": Wide},
-        "train_cfg": {"by_epoch": True, "max_epochs": 50},
+        "train_cfg": {"by_epoch": True, "max_epochs": 60},
         "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.001, "momentum": 0.9}},
         "param_scheduler": [{"type": "LinearLR", "start_factor": 0.1, "end": 25}],
         "default_hooks": {"checkpoint": hook | best},
         "val_evaluator": {"type": Error},
     }
     runner = Runner.from_cfg(config(Path(folder), resume=True, **changes))
+    runner.register_hook(Pauses(epochs))
     model = runner.train()
     torch.save(model.state_dict(), Path(folder, "final.pt"))
 
@@ -166,7 +179,8 @@ def kill(folder: Path, count: int) -> dict[str, Any]:
     with tempfile.TemporaryFile() as out:
         os.waitpid(fork(lambda: train_wide(str(folder / "whole")), out), 0)
         for number in range(count):
-            child = fork(lambda: train_wide(str(killed)), out)
+            # However late it is killed, no run comes near the end.
+            child = fork(lambda: train_wide(str(killed), epochs=2), out)
             if number < 3:
                 time.sleep(draw.uniform(0, 0.5))
             else:
@@ -184,11 +198,13 @@ def kill(folder: Path, count: int) -> dict[str, Any]:
 
 
 def _wait_for_a_write(child: int, folder: Path, draw: random.Random) -> None:
-    """Wait until one of the next files is half written."""
+    """Wait until one of the next files is half written, if one is seen."""
+    end = time.monotonic() + 2
     for _ in range(draw.randint(1, 5)):
         before = set(folder.glob(".*.incomplete"))
         while set(folder.glob(".*.incomplete")) <= before:
-            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended or time.monotonic() > end:
                 return
             time.sleep(0.0005)
 
