@@ -224,8 +224,8 @@ def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str
 
     Differs: MMEngine only warns, and goes on with the model as it was.
     """
-    if any(part._load_state_dict_pre_hooks for part in model.modules()):
-        return  # they may rename weights
+    if any(map(_may_rename, model.modules())):
+        return
     weights = loaded.get("state_dict", loaded)
     own = [key.removeprefix("module.") for key in model.state_dict()]
     if own and not {str(key).removeprefix("module.") for key in weights} & set(own):
@@ -235,6 +235,12 @@ def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str
             f"{' ...' if len(weights) > 3 else ''}, the model has {', '.join(own[:3])} ...",
             hint="is it a checkpoint of this model?",
         )
+
+
+def _may_rename(part: torch.nn.Module) -> bool:
+    """Whether a module has code of its own that may rename weights as they are loaded."""
+    own = not type(part)._load_from_state_dict.__module__.startswith("torch.")
+    return own or bool(part._load_state_dict_pre_hooks)
 
 
 def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) -> None:

@@ -116,5 +116,15 @@ def test_a_model_that_may_rename_weights_takes_any_checkpoint():
     checkpoint.refuse_stranger({"state_dict": {"old": torch.zeros(1)}}, model, "a.pth")
 
 
+def test_so_does_a_model_that_loads_by_code_of_its_own():
+    class Renames(torch.nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *args):
+            state_dict[f"{prefix}weight"] = state_dict.pop(f"{prefix}old")
+            super()._load_from_state_dict(state_dict, prefix, *args)
+
+    model = torch.nn.Sequential(Renames(1, 1, bias=False), torch.nn.BatchNorm1d(1, affine=False))
+    checkpoint.refuse_stranger({"state_dict": {"0.old": torch.zeros(1, 1)}}, model, "a.pth")
+
+
 def test_a_model_without_weights_takes_any_checkpoint():
     checkpoint.refuse_stranger({"state_dict": {}}, torch.nn.ReLU(), "a.pth")
