@@ -93,19 +93,19 @@ def measure(rounds: int, steps: int) -> Measurements:
     """Return seconds a step for each (process, kind): the smallest over the rounds."""
     best: Measurements = {}
     with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(_worker(name)) for name in PROCESSES}
-        for number, (name, worker) in itertools.product(range(rounds), workers.items()):
+        workers = {name: stack.enter_context(worker(__file__, name)) for name in PROCESSES}
+        for number, (name, ask) in itertools.product(range(rounds), workers.items()):
             for kind in ("raw", *PROCESSES[name]):
-                figure = worker(kind, steps if number else max(steps // 4, 2 * LOG_INTERVAL))
+                figure = ask(kind, steps if number else max(steps // 4, 2 * LOG_INTERVAL))
                 if number:  # the first round only warms up
                     best[name, kind] = min(figure, best.get((name, kind), figure))
     return best
 
 
 @contextlib.contextmanager
-def _worker(name: str) -> Iterator[Callable[[str, int], float]]:
-    """Start a process; give a function that lets it measure one kind of step."""
-    command = [sys.executable, __file__, "--process", name]
+def worker(tool: str, name: str) -> Iterator[Callable[[str, int], Any]]:
+    """Start a tool's process for an engine; give a function that lets it measure one kind."""
+    command = [sys.executable, tool, "--process", name]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
@@ -122,8 +122,8 @@ def _worker(name: str) -> Iterator[Callable[[str, int], float]]:
         assert process.stdout is not None
         requests, answers = process.stdin, process.stdout
 
-        def ask(kind: str, steps: int) -> float:
-            requests.write(json.dumps([kind, steps]) + "\n")
+        def ask(kind: str, number: int) -> Any:
+            requests.write(json.dumps([kind, number]) + "\n")
             requests.flush()
             answer = answers.readline()
             if not answer:
@@ -131,7 +131,7 @@ def _worker(name: str) -> Iterator[Callable[[str, int], float]]:
                 sys.exit(
                     f"error: the process that measures {name} failed:\n{errors.read()[-3000:]}"
                 )
-            return float(json.loads(answer))
+            return json.loads(answer)
 
         yield ask
         requests.close()
