@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import io
 import logging
@@ -18,11 +19,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import addict
 import numpy as np
 import torch
 from packaging.version import Version
 
-from mm2pl import durable
+from mm2pl import contents, durable, published
 from mm2pl._safe_globals import allowing
 from mm2pl.errors import (
     BrokenCheckpointError,
@@ -75,6 +77,9 @@ def _allowed_globals() -> list[Any]:
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
         (ConfigDict, "mmengine.config.config.ConfigDict"),
+        (ConfigDict, "mmcv.utils.config.ConfigDict"),  # OpenMMLab 1.x
+        addict.Dict,
+        argparse.Namespace,  # hyperparameters in Lightning's files
         (_OneCycle, "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"),
         (_method_in_file, "builtins.getattr"),
         codecs.encode,  # of the bytes in arrays; torch allows these three itself from 2.5 on
@@ -126,7 +131,7 @@ def read(
     map_location: MapLocation = None,
     name: str | None = None,
 ) -> Any:
-    """Read a checkpoint without running code from it.
+    """Read a checkpoint of torch's or a safetensors file, without running code from it.
 
     Args:
         source: A local path, or an open binary file.
@@ -141,6 +146,8 @@ def read(
     if path is not None and not Path(path).is_file():
         what = "is a folder, not a checkpoint" if Path(path).is_dir() else "does not exist"
         raise CheckpointNotFoundError(f"{name} {what}", hint="check the path")
+    if published.is_one(source, name):
+        return published.read(source, map_location, name)
     try:
         _check_sums(source)
         if _key(name) in _TRUSTED:
@@ -149,15 +156,24 @@ def read(
                 logger="current",
                 level=logging.WARNING,
             )
-            return torch.load(source, map_location=map_location, weights_only=False)
+            return _torch_load(source, map_location, weights_only=False)
         _refuse_tar(source, name)
         with allowing(_allowed_globals()):
-            return torch.load(source, map_location=map_location, weights_only=True)
+            return _torch_load(source, map_location, weights_only=True)
     except (MemoryError, torch.cuda.OutOfMemoryError, CheckpointError):
         raise
     # A damaged file makes the unpickler fail in any way.
     except Exception as error:
         raise _unreadable(name, error) from error
+
+
+def _torch_load(
+    source: str | os.PathLike[str] | IO[bytes], map_location: MapLocation, weights_only: bool
+) -> Any:
+    # By its name torch 2.13 takes a file for safetensors, whatever it is.
+    named_so = isinstance(source, (str, os.PathLike)) and str(source).endswith(published.SUFFIX)
+    with open(source, "rb") if named_so else nullcontext(source) as file:  # type: ignore[arg-type]
+        return torch.load(file, map_location=map_location, weights_only=weights_only)
 
 
 def _refuse_tar(source: str | os.PathLike[str] | IO[bytes], name: str) -> None:
@@ -187,7 +203,7 @@ def _how_to_trust(name: str) -> str:
 def _unreadable(name: str, error: Exception) -> CheckpointError:
     """Return what to say of a file that torch could not read."""
     text = str(error)
-    wanted = sorted(set(re.findall(r"GLOBAL ([\w.]+)", text)))
+    wanted = sorted(set(re.findall(r"GLOBAL (\w+(?:\.\w+)+)(?!\S)", text)))
     if "is not allowed in a checkpoint" in text:
         wanted = ["builtins.getattr"]
     if isinstance(error, pickle.UnpicklingError) and wanted:
@@ -251,9 +267,13 @@ def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) 
     """
     start = "use load_from without resume to start from these weights"
     version = loaded.get("pytorch-lightning_version")
-    if version is not None and "message_hub" not in loaded:
+    if version is not None and "meta" not in loaded:
         raise CheckpointError(
             f"{name} is of Lightning {version}: its run cannot be resumed here", hint=start
+        )
+    if contents.kind(loaded) == "mmcv":
+        raise CheckpointError(
+            f"{name} is of OpenMMLab 1.x: its run cannot be resumed here", hint=start
         )
     if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
         raise CheckpointError(f"{name} holds weights only, there is nothing to resume", hint=start)
@@ -275,16 +295,21 @@ def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) ->
     Raises:
         CheckpointError: There is no space, or no permission; an older file stays as it was.
     """
+    write_by(lambda file: torch.save(checkpoint, file, pickle_module=_pickling), path, backend_args)
+
+
+def write_by(save: Callable[[IO[bytes]], Any], path: str, backend_args: Any = None) -> None:
+    """Write a file by the rules of :func:`write`; ``save`` puts its content into an open file."""
     if "://" in path or backend_args is not None:
         backend = get_file_backend(path, backend_args=backend_args)
         if not isinstance(backend, LocalBackend):
             buffer = io.BytesIO()
-            torch.save(checkpoint, buffer, pickle_module=_pickling)
+            save(buffer)
             backend.put(buffer.getvalue(), path)
             return
     try:
         with durable.replacing(path) as file:
-            torch.save(checkpoint, file, pickle_module=_pickling)
+            save(file)
     except (OSError, RuntimeError) as error:
         # torch says that its writer failed; what the file said stands behind that.
         why = next((one for one in with_causes(error) if isinstance(one, OSError)), error)
