@@ -15,6 +15,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -295,7 +296,26 @@ def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) ->
     Raises:
         CheckpointError: There is no space, or no permission; an older file stays as it was.
     """
+    (_TAKES.get() or write_now)(checkpoint, path, backend_args)
+
+
+def write_now(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) -> None:
+    """Write a checkpoint as :func:`write` does, whoever takes charge of it there."""
     write_by(lambda file: torch.save(checkpoint, file, pickle_module=_pickling), path, backend_args)
+
+
+_Take = Callable[[Mapping[str, Any], str, Any], None]
+_TAKES: ContextVar[_Take | None] = ContextVar("mm2pl_takes_checkpoints", default=None)
+
+
+@contextmanager
+def handing_to(take: _Take) -> Iterator[None]:
+    """Let ``take`` have what :func:`write` is given within, in this thread, instead."""
+    token = _TAKES.set(take)
+    try:
+        yield
+    finally:
+        _TAKES.reset(token)
 
 
 def write_by(save: Callable[[IO[bytes]], Any], path: str, backend_args: Any = None) -> None:

@@ -47,6 +47,23 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(text.encode())
 
 
+def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Give a file a second name, by the rule of :func:`replacing`: it is not written again.
+
+    Raises:
+        OSError: There is no such file, or its file system has no second names.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name}.{os.getpid()}{_MARK}")
+    try:
+        os.link(os.path.realpath(source), partial)
+        os.replace(partial, target)
+    finally:
+        # Nothing is renamed where both stand for one file already.
+        partial.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[str]:
     """Remove what killed processes left half written in a folder; return the names."""
     removed = []
