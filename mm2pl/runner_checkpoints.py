@@ -23,6 +23,7 @@ from mm2pl.mmengine.runner.checkpoint import (
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
 from mm2pl.resume import exact
+from mm2pl.resume.versions import drop_unknown
 
 
 class RunnerCheckpoints:
@@ -87,6 +88,7 @@ class RunnerCheckpoints:
         """
         device = get_device() if map_location == "default" else map_location
         loaded = self.load_checkpoint(filename, map_location=device)
+        drop_unknown(loaded, exact.KEY, self.logger)
         checkpoint.refuse_partial(loaded, filename, resume_optimizer and self.resumes_exactly)
         meta = loaded["meta"]
         self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]

@@ -11,14 +11,14 @@ from torch import nn
 
 from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
-from mm2pl.resume import random_states
+from mm2pl.resume import kept, random_states
 from mm2pl.resume.reading import Place, Resumed
+from mm2pl.resume.versions import VERSION
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
 
 KEY = "mm2pl"
-_VERSION = 1
 
 
 def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -33,7 +33,7 @@ def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
         return None  # not built, or a loop of one's own with a way of its own to read
     gathered, runner._states_of_ranks = runner._states_of_ranks, None
     return {
-        "version": _VERSION,
+        "version": VERSION,
         "epoch": meta["epoch"],
         "iter": meta["iter"],
         "validated": bool(loop.validating or runner.trainer.validating),
@@ -50,9 +50,11 @@ def gather(runner: Runner, meta: Mapping[str, Any]) -> None:
 
 def _of_this_rank(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any]:
     place = _place(runner._train_loop, meta)
+    data = kept.taken(runner._train_loop, place, runner.logger)
     return {
         "random": random_states.to_plain(random_states.take()),
         "reading": None if place is None else place.to_plain(),
+        "data": data,
         "gradients": _gradients(runner.bare_model),
         # Those of rank 0 are among the weights; statistics of BatchNorm are each rank's own.
         "buffers": {
@@ -113,13 +115,14 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
         for name, buffer in runner.bare_model.named_buffers():
             if name in own["buffers"]:
                 buffer.copy_(own["buffers"][name])
+    kept.put_back(loop, place, own.get("data"), runner.logger)
     put = partial(_put_gradients, runner.bare_model, own["gradients"])
     put()  # now too: the optimizer wrappers will look whether a window is whole
     loop.resumed = Resumed(place, now, at_border and not state["validated"], put)
     if place is not None:
         place.now = now if place.given else None
         if loop.by_epoch:
-            loop.reading.go_to(place)
+            loop.reading.go_to(place, loop.dataloader)
     runner._resumed_counts = state["counts"]
 
 

@@ -6,17 +6,26 @@ random comes back from them with each batch.
 
 from __future__ import annotations
 
-import functools
+import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from mm2pl.resume import random_states
+from mm2pl.mmengine.logging import print_log
+from mm2pl.resume import own_states, random_states
+from mm2pl.resume.in_workers import Stream
+from mm2pl.resume.opening import Rest, has_pool, is_plain, is_stream, opened
 from mm2pl.resume.random_states import States
+
+_READ_AGAIN = (
+    "The {} batches of this round that the run was trained on are read again, to come to its"
+    " place: {} cannot tell where it is. With state_dict and load_state_dict it goes on without"
+    " reading."
+)
 
 
 @dataclass
@@ -32,6 +41,12 @@ class Place:
         num_workers: How many workers there are.
         reused: Whether they are older than this round (``persistent_workers``).
         generators: States of the samplers' own generators when the round began.
+        samplers: What else samplers kept when the round began.
+        own: What dataset and transforms keep, in each worker.
+        loader: What a loader that tells its state says.
+        last: The worker that the last batch came from, for a dataset without indices.
+        ended: The workers that have no more for this round then.
+        told: Whether such a dataset said where it is.
         now: Random states to go on with; None keeps those at hand.
     """
 
@@ -43,18 +58,31 @@ class Place:
     num_workers: int = 0
     reused: bool = False
     generators: list[Any] = field(default_factory=list)
+    samplers: own_states.States = field(default_factory=dict)
+    own: dict[int, own_states.States] = field(default_factory=dict)
+    loader: own_states.States = field(default_factory=dict)
+    last: int | None = None
+    ended: list[int] = field(default_factory=list)
+    told: bool = False
     now: States | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a checkpoint holds of it."""
-        plain: dict[str, Any] = random_states.to_plain(asdict(self))
-        del plain["now"]
-        return plain
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        del values["now"]
+        kept = {name: values.pop(name) for name in _KEPT}
+        plain: dict[str, Any] = random_states.to_plain(values)
+        return plain | kept
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Place:
         """Undo :meth:`to_plain`."""
-        return cls(**random_states.from_plain(plain))
+        kept = {name: own_states.on_cpu(plain[name]) for name in _KEPT if name in plain}
+        rest = {name: value for name, value in plain.items() if name not in _KEPT}
+        return cls(**random_states.from_plain(rest), **kept)
+
+
+_KEPT = ("samplers", "own", "loader")  # the user's values, which are not converted
 
 
 @dataclass
@@ -74,73 +102,6 @@ class Resumed:
     put: Callable[[], None] | None = None
 
 
-class Carried(NamedTuple):
-    """A batch from a worker, with the random states that it left behind there.
-
-    Attributes:
-        batch: The batch.
-        worker: The worker's id.
-        states: None if they are as after the worker's batch before.
-    """
-
-    batch: Any
-    worker: int
-    states: States | None
-
-
-class _Carrying:
-    """Collates in a worker, and adds the worker's random states to the batch."""
-
-    def __init__(self, collate: Callable[[Any], Any], resumed: bool) -> None:
-        self._collate = collate
-        self._resumed = resumed
-        self._last: States | None = None
-
-    def __call__(self, samples: Any) -> Any:
-        info = get_worker_info()
-        if self._resumed and isinstance(samples, list) and not samples:
-            return None  # stands for a skipped batch
-        batch = self._collate(samples)
-        if info is None:
-            return batch
-        states = random_states.take(cuda=False)
-        changed, self._last = states != self._last, states
-        return Carried(batch, info.id, states if changed else None)
-
-
-class _StartAt:
-    """Initializes a worker as ever, then puts its generators to where they were."""
-
-    def __init__(self, init: Callable[[int], Any] | None, states: dict[int, States]) -> None:
-        self._init = init
-        self._states = states
-
-    def __call__(self, worker: int) -> None:
-        if self._init is not None:
-            self._init(worker)
-        if worker in self._states:
-            random_states.give(self._states[worker])
-
-
-class _Rest:
-    """Stands for a sampler while a loader opens: its first round is what is left of it."""
-
-    def __init__(self, sampler: Any, rest: Iterator[Any]) -> None:
-        self._sampler = sampler
-        self.rest: Iterator[Any] | None = rest
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._sampler) if self.rest is None else self.rest
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_sampler":
-            raise AttributeError(name)
-        return getattr(self._sampler, name)
-
-
 class Reading:
     """Reads a loader round by round.
 
@@ -148,15 +109,27 @@ class Reading:
         place: Where it is; ``given`` is 0 between two rounds.
         skipped: Batches of this round that were not read, being trained on before.
         ahead: Where the next round is to begin, if not at its beginning.
+        reasons: Why runs that go on from here cannot be exact.
     """
 
     def __init__(self) -> None:
         self.place = Place()
         self.skipped = 0
         self.ahead: Place | None = None
+        self.reasons: set[str] = set()
+        # Weakly: whoever has the iterator decides how long the workers live.
+        self._source: Callable[[], Any] = lambda: None
+        self._watch: own_states.Watch | None = None
 
-    def go_to(self, place: Place) -> None:
-        """Let the next round begin there."""
+    def go_to(self, place: Place, loader: Any = None) -> None:
+        """Let the next round begin there, to be called before samplers are told their round.
+
+        Args:
+            place: The place.
+            loader: The loader, if its samplers are to be as they were.
+        """
+        if place.samplers and is_plain(loader):
+            own_states.give(_samplers(loader), place.samplers)
         self.ahead = place
         self.skipped = place.given
 
@@ -167,10 +140,12 @@ class Reading:
             loader: The loader.
             next_round: Called where more is to be skipped than a round has.
         """
-        return self._read(self._open(loader, next_round))
+        return self._read(self._open(loader, next_round), loader)
 
-    def _read(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def _read(self, batches: Iterator[Any], loader: Any) -> Iterator[Any]:
         place = self.place
+        if not getattr(loader, "num_workers", 1):
+            batches = self._watched(batches, loader.dataset)
         if place.opened is None:
             # Here, not when it was opened: without workers samplers draw at the first batch.
             place.opened = random_states.take()
@@ -182,34 +157,56 @@ class Reading:
             if place is self.place:
                 place.given = self.skipped = 0
 
+    def _watched(self, batches: Iterator[Any], dataset: Any) -> Iterator[Any]:
+        if self._watch is None:
+            self._watch = own_states.Watch(dataset)
+        for batch in batches:
+            self.reasons.update(self._watch.end())
+            yield batch
+            self._watch.begin()
+
     def _open(self, loader: Any, next_round: Callable[[], None] | None) -> Iterator[Any]:
         """Open the loader where the round is to begin; return what reads its batches."""
         ahead, self.ahead = self.ahead, None
         before, self.place = self.place, Place()
-        if not is_plain(loader):
+        if not is_plain(loader) and not is_stream(loader):
             return self._read_past(loader, ahead)
         if ahead is not None:
             _set_generators(loader, ahead.generators)
+            if ahead.given and not knows(loader, ahead):
+                return self._read_past(loader, ahead)
             if ahead.given or ahead.reused:
                 return self._open_at(loader, ahead, next_round)
         place, workers = self.place, loader.num_workers
         place.num_workers = workers
         place.generators = generators_of(loader)
+        place.samplers = own_states.take(_samplers(loader), self.reasons)
         if workers:
             place.created = place.opened = random_states.take()
-            if _has_pool(loader):
+            if has_pool(loader):
                 place.created, place.reused = before.created, True
-        return _opened(loader, place.workers)
+        return self._opened(loader, place)
+
+    def _opened(self, loader: Any, place: Place, stand: Any = None) -> Iterator[Any]:
+        batches = opened(loader, place.workers, place.own, stand)
+        self._source = weakref.ref(batches)
+        return batches
 
     def _read_past(self, loader: Any, ahead: Place | None) -> Iterator[Any]:
         """Read what was trained on once more, where indices cannot be told from data."""
         if ahead is not None and ahead.opened is not None:
             random_states.give(ahead.opened)
+        told = ahead is not None and ahead.loader and own_states.tells_state(loader)
+        if ahead is not None and told:
+            loader.load_state_dict(ahead.loader["loader"])
         self.place.opened = random_states.take()
         batches: Iterator[Any] = iter(loader)
         if ahead is not None:
-            for _ in islice(batches, ahead.given):
-                pass
+            if not told and ahead.given:
+                who = type(getattr(loader, "dataset", loader)).__name__
+                print_log(_READ_AGAIN.format(ahead.given, who), logger="current")
+                for _ in islice(batches, ahead.given):
+                    pass
             self.place.given = ahead.given
             if ahead.now is not None:
                 random_states.give(ahead.now)
@@ -226,20 +223,26 @@ class Reading:
             random_states.give(ahead.opened)
             if workers and not ahead.reused:
                 draw_base_seed(loader)
-        sampler = _index_sampler(loader)
-        indices = _skip(sampler, ahead, next_round)
+        stand: Rest | Stream
+        if is_stream(loader):
+            stand, voids = _stream(loader, ahead)
+        else:
+            sampler = _index_sampler(loader)
+            indices = _skip(sampler, ahead, next_round)
+            if now is None:
+                # Samplers may draw when they are first asked.
+                indices = chain(list(islice(indices, 1)), indices)
+            # Batch n of a round goes to worker n % workers: empty ones stand for those left out.
+            voids = ahead.given % workers if workers else 0
+            stand = Rest(sampler, chain([[]] * voids, indices))
         if now is None:
-            # Samplers may draw when they are first asked.
-            indices = chain(list(islice(indices, 1)), indices)
             now = random_states.take()
         if ahead.created is not None:
             random_states.give(ahead.created)
-        # Batch n of a round goes to worker n % workers: empty ones stand for those left out.
-        voids: list[list[Any]] = [[]] * (ahead.given % workers if workers else 0)
         if ahead.num_workers != workers:
-            ahead.workers = {}
-        batches = _opened(loader, ahead.workers, _Rest(sampler, chain(voids, indices)))
-        for _ in islice(batches, len(voids)):
+            ahead.workers, ahead.own = {}, {}
+        batches = self._opened(loader, ahead, stand)
+        for _ in islice(batches, voids):
             pass
         random_states.give(now)
         ahead.num_workers, ahead.now = workers, None
@@ -253,28 +256,64 @@ class Reading:
         """
         place = self.place
         if place.given:
+            self._ask(loader, place)
             return place
-        if not is_plain(loader):
+        if not is_plain(loader) and not is_stream(loader):
             return Place()
         between = Place(num_workers=loader.num_workers, generators=generators_of(loader))
-        if loader.num_workers and _has_pool(loader):
+        between.samplers = own_states.take(_samplers(loader), self.reasons)
+        if loader.num_workers and has_pool(loader):
+            self._ask(loader, place)
             between.created, between.workers, between.reused = place.created, place.workers, True
+            between.own = place.own
         return between
 
+    def _ask(self, loader: Any, place: Place) -> None:
+        """Ask workers, or a loader that can tell, for what was trained on last."""
+        source = self._source()
+        carrying = getattr(source, "carrying", None)
+        if carrying is None:
+            if own_states.tells_state(loader):
+                found = own_states.keepers(loader=loader)
+                place.loader = own_states.take({"loader": found["loader"]}, self.reasons)
+            return
+        if not loader.num_workers:
+            place.ended = [0] if carrying.ended else []
+            return
+        self.reasons |= source.changed
+        place.last, place.ended = source.last, sorted(source.ended)
+        if source.channel is None:
+            return
+        found = own_states.keepers(dataset=loader.dataset)
+        names = {path: keeper.name for path, keeper in found.items()}
+        for worker, number in source.numbers.items():
+            place.own.pop(worker, None)
+            try:
+                states = source.channel.ask(worker, number)
+            except RuntimeError as error:
+                self.reasons.add(f"worker {worker} of the dataset cannot tell its state: {error}")
+            else:
+                place.own[worker] = own_states.only_plain(states, names, self.reasons)
+        place.told = all("dataset" in place.own.get(worker, ()) for worker in source.numbers)
 
-def is_plain(loader: Any) -> bool:
-    """Whether indices can be drawn apart from data."""
-    return (
-        isinstance(loader, DataLoader)
-        and type(loader).__iter__ is DataLoader.__iter__
-        and not isinstance(loader.dataset, IterableDataset)
-        and (loader.batch_sampler is not None or not loader.num_workers)
-    )
+
+def knows(loader: Any, place: Place) -> bool:
+    """Whether a loader can go on at a place within a round without reading what comes before."""
+    if is_plain(loader):
+        return True
+    return is_stream(loader) and place.told and place.num_workers == loader.num_workers
 
 
-def _has_pool(loader: DataLoader[Any]) -> bool:
-    """Whether the loader's workers are there already."""
-    return loader.persistent_workers and getattr(loader, "_iterator", None) is not None
+def _stream(loader: DataLoader[Any], ahead: Place) -> tuple[Stream, int]:
+    """Return what stands for a dataset without indices, and how many batches of it to leave out.
+
+    Workers take turns, beginning with the first, and those without data are left out.
+    """
+    after = 0 if ahead.last is None else (ahead.last + 1) % loader.num_workers
+    waiting = [worker for worker in range(after) if worker not in ahead.ended]
+    samples = loader.batch_size or 1
+    stream = Stream(loader.dataset, dict.fromkeys(waiting, samples), ahead.ended)
+    return stream, len(waiting)
 
 
 def _index_sampler(loader: DataLoader[Any]) -> Any:
@@ -312,6 +351,14 @@ def _generators(loader: DataLoader[Any]) -> list[torch.Generator]:
     return list(found.values())
 
 
+def _samplers(loader: DataLoader[Any]) -> dict[str, own_states.Keeper]:
+    """Return what samplers keep beyond torch's generators; the dataset is not theirs."""
+    below = own_states.keepers(dataset=loader.dataset)
+    roots = {"sampler": loader.sampler, "batch_sampler": loader.batch_sampler}
+    found = own_states.keepers(dataset=loader.dataset, **roots)
+    return {path: keeper for path, keeper in found.items() if path not in below}
+
+
 def generators_of(loader: DataLoader[Any]) -> list[bytes]:
     """Return the states of the generators that loader and samplers have of their own."""
     return [one.get_state().numpy().tobytes() for one in _generators(loader)]
@@ -320,57 +367,3 @@ def generators_of(loader: DataLoader[Any]) -> list[bytes]:
 def _set_generators(loader: DataLoader[Any], states: list[bytes]) -> None:
     for generator, state in zip(_generators(loader), states, strict=False):
         generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
-
-
-@functools.cache
-def _telling(kind: Any) -> Any:
-    """Return a loader's kind of iterator that gives plain batches and notes what came with them.
-
-    Whoever else reads a loader whose workers stay is given the same iterator.
-    """
-
-    def following(self: Any) -> Any:
-        batch = kind.__next__(self)
-        if type(batch) is not Carried:
-            return batch
-        if batch.states is not None:
-            self.random_states[batch.worker] = batch.states
-        return batch.batch
-
-    return type(kind.__name__, (kind,), {"__next__": following, "__module__": kind.__module__})
-
-
-def _opened(
-    loader: DataLoader[Any], states: dict[int, States], rest: _Rest | None = None
-) -> Iterator[Any]:
-    """Open a loader whose workers send their random states along.
-
-    Args:
-        loader: The loader; it is left as it was.
-        states: Where the workers' generators are to begin; then where they are.
-        rest: Takes the place of its sampler.
-    """
-    attributes = loader.__dict__
-    changed: dict[str, Any] = {}
-    if loader.num_workers:
-        changed["collate_fn"] = _Carrying(loader.collate_fn, resumed=rest is not None)
-        if states:
-            changed["worker_init_fn"] = _StartAt(loader.worker_init_fn, states)
-    if rest is not None:
-        changed["sampler" if loader.batch_sampler is None else "batch_sampler"] = rest
-    before = {name: attributes[name] for name in changed}
-    # Past DataLoader.__setattr__, which forbids it: the iterator keeps what it finds here.
-    attributes.update(changed)
-    try:
-        batches: Any = iter(loader)
-    finally:
-        attributes.update(before)
-        if rest is not None:
-            rest.rest = None
-    if loader.num_workers:
-        if not hasattr(batches, "random_states"):
-            batches.__class__ = _telling(batches.__class__)
-        else:
-            states |= batches.random_states  # its workers are older than this round
-        batches.random_states = states
-    return batches  # type: ignore[no-any-return]

@@ -12,7 +12,8 @@ from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry.errors import used_at
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.resume import random_states
-from mm2pl.resume.reading import Place, Reading, Resumed, draw_base_seed, is_plain
+from mm2pl.resume.opening import is_plain, is_stream
+from mm2pl.resume.reading import Place, Reading, Resumed, draw_base_seed
 
 _SKIPS = (
     "The checkpoint holds no random states: the {} batches that it was trained on are skipped"
@@ -32,20 +33,21 @@ class _InfiniteDataloaderIterator:
 
     Attributes:
         total: Batches given so far, those of a run that this one goes on with included.
+        reading: Where it is in its data.
     """
 
     def __init__(self, dataloader: DataLoader[Any], late: bool = False) -> None:
         self._dataloader = dataloader
-        self._reading = Reading()
+        self.reading = Reading()
         self._epoch = 0
         self.total = 0
         self._iterator: Iterator[Any] | None = None
         # It is opened here, not at the first batch, and draws the workers' base seed.
         self._before = random_states.take()
-        if late and is_plain(dataloader):
+        if late and (is_plain(dataloader) or is_stream(dataloader)):
             draw_base_seed(dataloader)
         else:
-            self._iterator = self._reading.batches(dataloader, self._next_round)
+            self._iterator = self.reading.batches(dataloader, self._next_round)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -64,7 +66,7 @@ class _InfiniteDataloaderIterator:
                 level=logging.WARNING,
             )
             self._next_round()
-            self._iterator = self._reading.batches(self._dataloader, self._next_round)
+            self._iterator = self.reading.batches(self._dataloader, self._next_round)
             batch = next(self._iterator)
         self.total += 1
         return batch
@@ -76,7 +78,7 @@ class _InfiniteDataloaderIterator:
     def _open(self) -> None:
         with random_states.kept():
             random_states.give(self._before)
-            self._iterator = self._reading.batches(self._dataloader, self._next_round)
+            self._iterator = self.reading.batches(self._dataloader, self._next_round)
 
     def go_to(self, place: Place, total: int) -> None:
         """Go on at a place without reading what comes before, if nothing was read yet.
@@ -90,10 +92,10 @@ class _InfiniteDataloaderIterator:
             while self.total < total:
                 next(self)
         else:
+            self.reading.go_to(place, self._dataloader)
             if place.round:
                 self._epoch = place.round
                 set_sampler_epoch(self._dataloader, place.round)
-            self._reading.go_to(place)
             self._open()
             self.total = total
         if now is not None:
@@ -101,7 +103,7 @@ class _InfiniteDataloaderIterator:
 
     def place(self) -> Place:
         """Return where it is."""
-        place = self._reading.state(self._dataloader)
+        place = self.reading.state(self._dataloader)
         place.round = self._epoch
         return place
 
@@ -113,6 +115,7 @@ class Resumable:
         reading: Where a loop over epochs is in its data.
         resumed: What is to be taken up from a checkpoint.
         validating: Whether the loop, driving itself, is in a validation.
+        approximated: Why runs that go on from this one cannot be exact, as far as it was said.
     """
 
     validation_due: Callable[[], bool]
@@ -124,6 +127,7 @@ class Resumable:
         self.reading = Reading()
         self.resumed: Resumed | None = None
         self.validating = False
+        self.approximated: set[str] = set()
 
     def take_up(self) -> bool:
         """Go back to the random states of the run that this one goes on with.
