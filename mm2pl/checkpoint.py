@@ -31,6 +31,7 @@ from mm2pl.errors import (
     BrokenCheckpointError,
     CheckpointError,
     CheckpointNotFoundError,
+    MissingPackageError,
     with_causes,
 )
 from mm2pl.mmengine import __version__ as mmengine_version
@@ -147,10 +148,11 @@ def read(
     if path is not None and not Path(path).is_file():
         what = "is a folder, not a checkpoint" if Path(path).is_dir() else "does not exist"
         raise CheckpointNotFoundError(f"{name} {what}", hint="check the path")
-    if published.is_one(source, name):
-        return published.read(source, map_location, name)
     try:
+        if published.is_one(source, name):
+            return published.read(source, map_location, name)
         _check_sums(source)
+        _refuse_script(source, name)
         if _key(name) in _TRUSTED:
             print_log(
                 f"{name} is read with weights_only=False: it may run any code",
@@ -161,7 +163,7 @@ def read(
         _refuse_tar(source, name)
         with allowing(_allowed_globals()):
             return _torch_load(source, map_location, weights_only=True)
-    except (MemoryError, torch.cuda.OutOfMemoryError, CheckpointError):
+    except (MemoryError, torch.cuda.OutOfMemoryError, CheckpointError, MissingPackageError):
         raise
     # A damaged file makes the unpickler fail in any way.
     except Exception as error:
@@ -177,16 +179,25 @@ def _torch_load(
         return torch.load(file, map_location=map_location, weights_only=weights_only)
 
 
+def _refuse_script(source: str | os.PathLike[str] | IO[bytes], name: str) -> None:
+    # torch warns of such files in any case.
+    with published.peeking(source) as file:
+        names = zipfile.ZipFile(file).namelist() if zipfile.is_zipfile(file) else []
+    if any(re.fullmatch("[^/]+/constants.pkl", one) for one in names):
+        raise CheckpointError(
+            f"{name} is a TorchScript program, not a checkpoint",
+            hint="torch.jit.load(path).state_dict() has its weights",
+        )
+
+
 def _refuse_tar(source: str | os.PathLike[str] | IO[bytes], name: str) -> None:
     # torch before 2.6 runs code from such files in spite of weights_only (CVE-2025-32434).
-    with open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source) as f:
-        place = f.tell()
+    with published.peeking(source) as file:
         try:
-            with tarfile.open(fileobj=f, mode="r:") as archive:
+            with tarfile.open(fileobj=file, mode="r:") as archive:
                 members = archive.getnames()
         except tarfile.TarError:
             members = []
-        f.seek(place)
     if members:
         raise CheckpointError(
             f"{name} is a .tar file of torch before 0.1.10, which could run code",

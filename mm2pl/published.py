@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import ModuleType
 from typing import IO, Any
 
@@ -27,11 +27,10 @@ _OURS = "mm2pl"  # the entry that says what JSON could not
 
 def is_one(source: str | os.PathLike[str] | IO[bytes], name: str) -> bool:
     """Whether to read a file as safetensors: by its content, and by its name if that is neither."""
-    with _opened(source) as file:
+    with peeking(source) as file:
         place = file.tell()
         head = file.read(_LENGTH + 1)
         size = file.seek(0, os.SEEK_END) - place
-        file.seek(place)
     if head.startswith(_TORCH_BEGINS):
         return False
     fits = int.from_bytes(head[:_LENGTH], "little") <= size - _LENGTH
@@ -57,9 +56,8 @@ def read(
         if isinstance(source, (str, os.PathLike)):
             loaded = package.load_file(source)
         else:
-            place = source.tell()
-            loaded = package.load(source.read())
-            source.seek(place)
+            with peeking(source) as file:
+                loaded = package.load(file.read())
         meta, versions = _decoded(_metadata(source))
     except (MemoryError, OSError):
         raise
@@ -132,15 +130,16 @@ def _package(name: str) -> ModuleType:
     return safetensors.torch
 
 
-def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Any:
-    if not isinstance(source, (str, os.PathLike)):
-        return nullcontext(source)
-    try:
-        return open(source, "rb")
-    except PermissionError as error:
-        raise BrokenCheckpointError(
-            f"{source} cannot be read: {error.strerror}", hint="check its permissions"
-        ) from error
+@contextmanager
+def peeking(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give a file to read from; one that was open already is left where it was."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            yield file
+    else:
+        place = source.tell()
+        yield source
+        source.seek(place)
 
 
 def _moved(weight: torch.Tensor, map_location: Any) -> torch.Tensor:
@@ -157,7 +156,7 @@ def _moved(weight: torch.Tensor, map_location: Any) -> torch.Tensor:
 
 
 def _metadata(source: str | os.PathLike[str] | IO[bytes]) -> dict[str, str]:
-    with _opened(source) as file:
+    with peeking(source) as file:
         length = int.from_bytes(file.read(_LENGTH), "little")
         found = json.loads(file.read(length)).get("__metadata__")
     return found or {}

@@ -64,6 +64,7 @@ COMMANDS = {
     "check": Command("check", "say what becomes of each key of a config, before it runs"),
     "explain": Command("explain", "say on one page what a config means here, and draw schedules"),
     "print-config": Command("print_config", "print a config with its bases merged in"),
+    "convert": Command("convert", "say what a checkpoint holds, or write it in another format"),
     "run": Command("script_run", "run a Python script written against MMEngine, unchanged"),
     "env": Command("env", "print the versions that matter for a bug report"),
     "completion": Command("completion", "print a script that completes mm2pl in a shell"),

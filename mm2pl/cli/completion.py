@@ -14,7 +14,7 @@ _EXAMPLES = """examples:
   mm2pl completion tcsh | source /dev/stdin
 """
 _FOLDERS = ("DIR",)
-_PATHS = ("CONFIG", "CHECKPOINT", "SCRIPT", "PATH")
+_PATHS = ("CONFIG", "CHECKPOINT", "SCRIPT", "PATH", "IN", "OUT")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,10 @@ _OTHER_NAMES = {
     "version": "env",
     "collect_env": "env",
     "analyze": "explain",
+    "publish": "convert",
+    "publish_model": "convert",
+    "export": "convert",
+    "inspect": "convert",
     "lint": "check",
 }
 

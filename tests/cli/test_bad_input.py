@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.cli.calls import Done, run_all, write_config
 
@@ -372,6 +374,14 @@ CHECKPOINTS = {
             RUN,
             ("load_from: http://127.0.0.1:9/x.pth cannot be downloaded",),
         ),
+        (
+            "broken safetensors",
+            "bad.safetensors",
+            RUN,
+            ("load_from: bad.safetensors is not a safetensors file, or is broken",),
+        ),
+        ("missing safetensors", "no.safetensors", CONFIG, ("load_from", "does not exist")),
+        ("TorchScript", "script.pth", RUN, ("load_from: script.pth is a TorchScript program",)),
     ]
 } | {
     "weights only, resume": called(
@@ -386,6 +396,14 @@ CHECKPOINTS = {
         "fit CONFIG --resume best.pth",
         "load_from: best.pth holds no optimizer",
         "exact=False",
+        status=RUN,
+    ),
+    "OpenMMLab 1.x, resume": called(
+        "fit CONFIG --resume older.pth", "load_from: older.pth is of OpenMMLab 1.x", status=RUN
+    ),
+    "safetensors, resume": called(
+        "fit CONFIG --resume weights.safetensors",
+        "load_from: weights.safetensors holds weights only",
         status=RUN,
     ),
     "none there yet, test --resume": called("test CONFIG --resume", "there is no checkpoint in"),
@@ -440,6 +458,12 @@ def make_files(folder: Path) -> None:
         "best": {"state_dict": weights, "meta": {"epoch": 1, "iter": 1}, "message_hub": {}},
     }.items():
         torch.save(content, folder / f"{name}.pth")
+    older = {"mmcv_version": "1.7.0", "epoch": 1, "iter": 1}
+    torch.save({"state_dict": weights, "meta": older, "optimizer": {}}, folder / "older.pth")
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "bad.safetensors").write_bytes(b"\xff" * 8 + b"{}")
+    with zipfile.ZipFile(folder / "script.pth", "w") as archive:
+        archive.writestr("script/constants.pkl", b"")
     whole = (folder / "weights.pth").read_bytes()
     (folder / "cut.pth").write_bytes(whole[: len(whole) // 2])
     (folder / "takes_a_name.py").write_text(

@@ -35,6 +35,8 @@ LINES = {
     "test config.py weights.pth --out-item ": "metrics pred",
     "test config.py --show-d": "--show-dir",
     "run scr": "script.py",
+    "convert wei": "weights.pth",
+    "convert weights.pth --strip": "--strip-prefix",
     "completion ": "bash zsh tcsh",
     "env --j": "--json",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import random
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from mm2pl import checkpoint
-from mm2pl.errors import CheckpointError, CheckpointNotFoundError
+from mm2pl.errors import BrokenCheckpointError, CheckpointError, CheckpointNotFoundError
 from mm2pl.mmengine.optim import LinearLR, OptimWrapper
 
 
@@ -128,3 +129,17 @@ def test_so_does_a_model_that_loads_by_code_of_its_own():
 
 def test_a_model_without_weights_takes_any_checkpoint():
     checkpoint.refuse_stranger({"state_dict": {}}, torch.nn.ReLU(), "a.pth")
+
+
+def test_a_program_of_torchscript_is_told_from_a_checkpoint(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        archive.writestr("a/constants.pkl", b"")
+    with pytest.raises(CheckpointError, match=r"a\.pth is a TorchScript program"):
+        checkpoint.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("text", ["custom_imports = dict(imports=['a'])\n", "call me\nIshmael\n"])
+def test_text_is_no_pickle_that_wants_something(tmp_path, text):
+    (tmp_path / "a.pth").write_text(text)
+    with pytest.raises(BrokenCheckpointError, match=r"a\.pth is not a checkpoint"):
+        checkpoint.read(tmp_path / "a.pth")

@@ -1,0 +1,98 @@
+"""``mm2pl convert`` on the command line: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mm2pl.cli import main
+from mm2pl.convert import load
+
+Out = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = {"net.a": torch.zeros(3, 4), "net.b": torch.zeros(2, dtype=torch.int64)}
+    meta = {"epoch": 2, "iter": 9, "mmengine_version": "0.10.7"}
+    torch.save({"meta": meta, "state_dict": state, "optimizer": {}}, "a.pth")
+    torch.save({"state_dict": state, "root": Path()}, "code.pth")
+
+
+def test_a_file_is_described_on_standard_output(capsys: Out) -> None:
+    assert main(["convert", "a.pth"]) == 0
+    out, err = capsys.readouterr()
+    lines = dict(line.strip().split(":", 1) for line in out.splitlines())
+    assert out.startswith("a.pth:\n")
+    assert lines["written by"].strip() == "MMEngine 0.10.7"
+    assert lines["weights"].strip() == "2 (1 float32, 1 int64), 14 values, 0.1 kB: net (2)"
+    assert err == ""
+
+
+def test_json_is_one_object(capsys: Out) -> None:
+    assert main(["convert", "a.pth", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["file"] == "a.pth"
+    assert told["file size"] == Path("a.pth").stat().st_size
+    assert told["weights"]["parts"] == {"net": 2}
+
+
+def test_what_was_written_is_described_and_what_is_lost_is_noted(capsys: Out) -> None:
+    assert main(["convert", "a.pth", "b.safetensors", "--strip-prefix", "net."]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("b.safetensors:\n")
+    assert err == "mm2pl: note: left out: the optimizers' states\n"
+    assert sorted(load("b.safetensors")["state_dict"]) == ["a", "b"]
+
+
+def test_a_file_that_is_trusted_may_run_code_and_json_stays_json(capsys: Out) -> None:
+    assert main(["convert", "code.pth"]) == 1
+    assert "--unsafe-load code.pth" in capsys.readouterr().err
+    assert main(["convert", "code.pth", "--json", "--unsafe-load", "code.pth"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["more"] == ["root"]
+    assert "it may run any code" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("a.pth --force", "OUT is missing"),
+        ("a.pth --raw", "OUT is missing"),
+        ("a.pth b.pth --json", "leave out OUT"),
+        ("", "required: IN"),
+        ("a.pth b.pth c.pth", "too many arguments: c.pth"),
+        ("a.pth b.pth --strip_prefix x", "Did you mean: --strip-prefix"),
+    ],
+)
+def test_a_wrong_call_is_told_with_the_usage(arguments: str, expected: str, capsys: Out) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["convert", *arguments.split()])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("usage: mm2pl convert IN [OUT]")
+    assert expected in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        ("nowhere.pth", 2, "nowhere.pth does not exist"),
+        (".", 2, ". is a folder, not a checkpoint"),
+        ("a.pth b.onnx", 2, "b.onnx must end in"),
+        ("a.pth code.pth", 2, "Hint: --force"),
+        ("a.pth /proc/none/b.pth", 1, "cannot be written"),
+        ("https://127.0.0.1:9/x.pth", 1, "cannot be downloaded"),
+        ("nothing://x.pth", 2, "no loader or storage is called nothing://"),
+    ],
+)
+def test_a_mistake_has_its_status(arguments: str, status: int, expected: str, capsys: Out) -> None:
+    assert main(["convert", *arguments.split()]) == status
+    out, err = capsys.readouterr()
+    assert expected in err
+    assert err.count("mm2pl: error: ") == 1
+    assert out == ""
