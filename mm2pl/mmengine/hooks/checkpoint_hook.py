@@ -6,24 +6,19 @@ import hashlib
 import os.path as osp
 import pickle
 from collections import deque
-from collections.abc import Callable, Sequence
-from math import inf
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mm2pl import durable
-from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeAssertionError, nearest
+from mm2pl.errors import ConfigError
 from mm2pl.mmengine.dist import is_main_process, master_only
 from mm2pl.mmengine.fileio import LocalBackend
 from mm2pl.mmengine.fileio.file_client import check_client_args, log_warning
-from mm2pl.mmengine.hooks._common import (
-    BETTER,
-    GREATER_KEYS,
-    LESS_KEYS,
-    experiment_dir,
-    infer_rule,
-    storage,
-)
+from mm2pl.mmengine.hooks._best_metrics import BestMetrics, strings, wrong
+from mm2pl.mmengine.hooks._checkpoint_files import CheckpointFiles
+from mm2pl.mmengine.hooks._common import GREATER_KEYS, LESS_KEYS, experiment_dir, storage
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.logging import print_log
 from mm2pl.mmengine.registry import HOOKS
@@ -33,7 +28,7 @@ _BETWEEN, _OLD = "preempted_ckpt", "superseded_ckpts"
 
 
 @HOOKS.register_module()
-class CheckpointHook(Hook):
+class CheckpointHook(BestMetrics, Hook):
     """Saves checkpoints, removes those no longer wanted, and keeps track in the message hub.
 
     Args:
@@ -58,6 +53,8 @@ class CheckpointHook(Hook):
         published_keys: At the end, write the last and the best checkpoints again with these keys
             alone, and a part of their hash in the name.
         save_begin: The first epoch or iteration at which to save.
+        async_save: Write in the background, while the training goes on, what the run is at the
+            moment of the save; only mm2pl has this.
         kwargs: Passed on to ``runner.save_checkpoint``.
 
     Differs: in a validation without training there is no checkpoint to call the best, and
@@ -66,8 +63,6 @@ class CheckpointHook(Hook):
 
     priority = "VERY_LOW"
 
-    rule_map = BETTER
-    init_value_map = {"greater": -inf, "less": inf}
     # Libraries add their own metrics' names to these.
     _default_greater_keys = GREATER_KEYS
     _default_less_keys = LESS_KEYS
@@ -75,7 +70,6 @@ class CheckpointHook(Hook):
     out_dir: str | Path | None
     # Set when training begins.
     file_backend: Any = None
-    best_ckpt_path: str | None = None
 
     def __init__(
         self,
@@ -95,11 +89,12 @@ class CheckpointHook(Hook):
         backend_args: dict[str, Any] | None = None,
         published_keys: str | list[str] | None = None,
         save_begin: int = 0,
+        async_save: bool = False,
         **kwargs: Any,
     ) -> None:
         check_client_args(file_client_args, backend_args, log_warning)
         if save_begin < 0:
-            raise _wrong("save_begin", f"should not be less than 0, but got {save_begin}")
+            raise wrong("save_begin", f"should not be less than 0, but got {save_begin}")
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -112,54 +107,18 @@ class CheckpointHook(Hook):
         self.backend_args = backend_args
         self.save_begin = save_begin
         self.args = kwargs
+        self.files = CheckpointFiles(async_save)
         self.last_ckpt: str | None = None
         self.last_iter: int | None = None  # at which it was saved
         self.key_indicators: list[str] = []
         self.rules: list[str | None] = []
         self.keep_ckpt_ids: deque[int] = deque()
-        self.published_keys = _strings("published_keys", published_keys)
-        greater, less = _strings("greater_keys", greater_keys), _strings("less_keys", less_keys)
+        self.published_keys = strings("published_keys", published_keys)
+        greater, less = strings("greater_keys", greater_keys), strings("less_keys", less_keys)
         self.greater_keys = self._default_greater_keys if greater is None else greater
         self.less_keys = self._default_less_keys if less is None else less
-        self.save_best = _strings("save_best", save_best)
-        self._set_rules(_strings("rule", rule))
-
-    def _set_rules(self, rules: list[str] | None) -> None:
-        metrics = self.save_best
-        if metrics is None:
-            return
-        if "auto" in metrics and len(metrics) > 1:
-            raise _wrong("save_best", 'cannot hold other metrics beside "auto"')
-        if rules is not None and len(rules) not in (1, len(metrics)):
-            raise _wrong(
-                "rule", f"must have 1 entry or one for each of save_best, but has {len(rules)}"
-            )
-        self.is_better_than: dict[str, Callable[[Any, Any], bool]] = {}
-        self._init_rule(rules or [None], metrics)
-        if len(self.key_indicators) > 1:
-            self.best_ckpt_path_dict: dict[str, str | None] = dict.fromkeys(self.key_indicators)
-
-    def _init_rule(self, rules: Sequence[str | None], key_indicators: list[str]) -> None:
-        """Settle which way each metric is better; ``auto`` waits for the first results."""
-        if len(rules) == 1:
-            rules = [*rules] * len(key_indicators)
-        self.rules = [
-            self._rule_for(metric, rule) for metric, rule in zip(key_indicators, rules, strict=True)
-        ]
-        self.key_indicators = key_indicators
-        for metric, rule in zip(key_indicators, self.rules, strict=True):
-            if rule is not None:
-                self.is_better_than[metric] = self.rule_map[rule]
-
-    def _rule_for(self, metric: str, rule: str | None) -> str | None:
-        if rule is None and metric != "auto":
-            return infer_rule(metric, self.greater_keys, self.less_keys)
-        if rule is not None and rule not in self.rule_map:
-            raise ConfigKeyError(
-                f"rule must be greater, less or None, but got {rule}.",
-                key_path="rule",
-            )
-        return rule
+        self.save_best = strings("save_best", save_best)
+        self._set_rules(strings("rule", rule))
 
     def before_train(self, runner: Any) -> None:
         """Settle the folder and take up what an earlier part of the run has saved."""
@@ -217,6 +176,7 @@ class CheckpointHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Save if iterations count and this one is due or the last."""
+        self.files.check()
         if not self.by_epoch and (
             self.every_n_train_iters(runner, self.interval, self.save_begin)
             or (self.save_last and self.is_last_train_iter(runner))
@@ -236,6 +196,7 @@ class CheckpointHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Publish the last and the best checkpoints, if asked to."""
+        self.files.release()
         if self.published_keys is None:
             return
         paths = [self.last_ckpt if self.save_last else None]
@@ -288,6 +249,28 @@ class CheckpointHook(Hook):
             meta: The counters to go on from.
             superseded: Files that are to go as well.
         """
+        with self.files.together():
+            name = self._note_step(runner, step, superseded)
+            path = str(self.last_ckpt)
+            with self.files.writing(path, alike=not self.args):
+                _gather(runner, meta)
+                runner.save_checkpoint(
+                    self.out_dir,
+                    name,
+                    file_client_args=self.file_client_args,
+                    save_optimizer=self.save_optimizer,
+                    save_param_scheduler=self.save_param_scheduler,
+                    meta=meta,
+                    by_epoch=self.by_epoch,
+                    backend_args=self.backend_args,
+                    **self.args,
+                )
+            self.files.then(partial(self._note_last, runner, path))
+            self.last_iter = meta["iter"]
+            self._remove_old(runner, superseded)
+
+    def _note_step(self, runner: Any, step: int, superseded: Sequence[str]) -> str:
+        """Let the message hub say what will be once this step is saved; return the file's name."""
         info = runner.message_hub.runtime_info
         surplus = self._keep(runner, step) if self.max_keep_ckpts > 0 else None
         between = info.pop(_BETWEEN, None)
@@ -295,25 +278,11 @@ class CheckpointHook(Hook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         # Before saving, so that the file itself holds them.
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-        old = [*superseded, surplus and self._path_of(surplus), between]
-        old = [path for path in old if path not in (None, self.last_ckpt)]
+        old = [*superseded, surplus and self._path_of(surplus), between, *info.get(_OLD, ())]
+        old = [path for path in dict.fromkeys(old) if path not in (None, self.last_ckpt)]
         if old:
             runner.message_hub.update_info(_OLD, old)
-        _gather(runner, meta)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            file_client_args=self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        self._note_last(runner, self.last_ckpt)
-        self.last_iter = meta["iter"]
-        self._remove_old(runner, superseded)
+        return name
 
     @master_only
     def _note_last(self, runner: Any, path: str) -> None:
@@ -324,8 +293,13 @@ class CheckpointHook(Hook):
 
         Differs: MMEngine's list of kept files forgets a file that was not removed in time.
         """
-        for path in runner.message_hub.runtime_info.pop(_OLD, ()):
-            if is_main_process() and self._remove(path) and path in best:
+        old = runner.message_hub.runtime_info.pop(_OLD, ())
+        if is_main_process():
+            self.files.then(partial(self._remove_all, runner, old, best))
+
+    def _remove_all(self, runner: Any, old: Sequence[str], best: Sequence[str]) -> None:
+        for path in old:
+            if self._remove(path) and path in best:
                 runner.logger.info(f"The previous best checkpoint {path} is removed")
 
     def save_between(self, runner: Any) -> str:
@@ -333,6 +307,7 @@ class CheckpointHook(Hook):
 
         Only mm2pl has this: for a run that is told to end.
         """
+        self.files.wait()
         hub = runner.message_hub
         before = hub.runtime_info.get(_BETWEEN)
         name = f"preempted_iter_{runner.iter}.pth"
@@ -387,81 +362,65 @@ class CheckpointHook(Hook):
         unit = "epoch" if self.by_epoch else "iter"
         step = getattr(runner, unit)
         meta = {"epoch": runner.epoch, "iter": runner.iter}
-        updated, superseded = False, []
+        names: dict[str, str] = {}
+        superseded = []
         for metric, rule in zip(self.key_indicators, self.rules, strict=True):
             if self._is_best(runner, metrics, metric, str(rule)):
-                updated = True
                 superseded.append(self._best_path(metric))
-                name = self._save_best_of(runner, metric, step, meta)
+                names[metric] = self._note_best(runner, metric, step)
+        if not names:
+            return
+        best = [self._best_path(metric) for metric in self.key_indicators]
+        old = [path for path in superseded if path is not None and path not in best]
+        with self.files.together():
+            # The last checkpoint was written before the score was known: a run that resumes from
+            # it would not remove this best one when it finds a better. It is saved again, and as
+            # it is going to say the same as the best ones, it is written once with them.
+            if self.last_ckpt is not None:
+                self._note_step(runner, step, old)
+            elif old:
+                runner.message_hub.update_info(_OLD, old)
+            for metric, name in names.items():
+                self._save_best_of(runner, name, meta)
                 runner.logger.info(
                     f"The best checkpoint with {metrics[metric]:0.4f} {metric} "
                     f"at {step} {unit} is saved to {name}."
                 )
-        # The last checkpoint was written before the score was known: a run that resumes from it
-        # would not remove this best one when it finds a better.
-        best = [self._best_path(metric) for metric in self.key_indicators]
-        old = [path for path in superseded if path is not None and path not in best]
-        if updated and self.last_ckpt is not None:
-            self._save_checkpoint_with_step(runner, step, meta, old)
-        elif old:
-            runner.message_hub.update_info(_OLD, old)
-            self._remove_old(runner, old)
+            if self.last_ckpt is not None:
+                self._save_checkpoint_with_step(runner, step, meta, old)
+            else:
+                self._remove_old(runner, old)
 
-    def _is_best(self, runner: Any, metrics: dict[str, Any], metric: str, rule: str) -> bool:
-        """Compare with the best score in the message hub, and replace that."""
-        if metric not in metrics:
-            raise ConfigKeyError(
-                f"The metric {metric!r} is not in the results of the validation",
-                key_path="default_hooks.checkpoint.save_best",
-                choices=nearest(metric, metrics) or list(metrics),
-            )
-        score = metrics[metric]
-        key = self._info_key("best_score", metric)
-        best = runner.message_hub.runtime_info.get(key, self.init_value_map[rule])
-        if score is None or not self.is_better_than[metric](score, best):
-            return False
-        runner.message_hub.update_info(key, score)
-        return True
-
-    def _save_best_of(self, runner: Any, metric: str, step: int, meta: dict[str, Any]) -> str:
-        """Save the best checkpoint of one metric, and return its name.
-
-        Differs: it holds the optimizer and the schedules like any other, so that a run can go on
-        from it; MMEngine leaves them out, and a run that resumes from it starts them anew.
-        """
+    def _note_best(self, runner: Any, metric: str, step: int) -> str:
+        """Let the message hub name the best file of a metric; return its name."""
         # A metric's prefix ends with a slash, which would be a folder.
         name = f"best_{metric}_{self.filename_tmpl.format(step)}".replace("/", "_")
         path = self.file_backend.join_path(self.out_dir, name)
         self._set_best_path(metric, path)
         runner.message_hub.update_info(self._info_key("best_ckpt", metric), path)
-        _gather(runner, meta)
-        runner.save_checkpoint(
-            self.out_dir,
-            filename=name,
-            file_client_args=self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            # Without a warning, which that of the last one has given.
-            save_param_scheduler=self.save_param_scheduler and runner.param_schedulers is not None,
-            meta=dict(meta),
-            by_epoch=False,
-            backend_args=self.backend_args,
-        )
         return name
 
-    def _info_key(self, name: str, metric: str) -> str:
-        """Return the message hub's key: one metric needs no name, several do."""
-        return name if len(self.key_indicators) == 1 else f"{name}_{metric}"
+    def _save_best_of(self, runner: Any, name: str, meta: dict[str, Any]) -> None:
+        """Save the best checkpoint of one metric.
 
-    def _best_path(self, metric: str) -> str | None:
-        if len(self.key_indicators) == 1:
-            return self.best_ckpt_path
-        return self.best_ckpt_path_dict[metric]
-
-    def _set_best_path(self, metric: str, path: str | None) -> None:
-        if len(self.key_indicators) == 1:
-            self.best_ckpt_path = path
-        else:
-            self.best_ckpt_path_dict[metric] = path
+        Differs: it holds the optimizer and the schedules like any other, so that a run can go on
+        from it; MMEngine leaves them out, and a run that resumes from it starts them anew. It and
+        the last checkpoint are one file with two names, where the file system has such.
+        """
+        with self.files.writing(str(self.file_backend.join_path(self.out_dir, name))):
+            _gather(runner, meta)
+            runner.save_checkpoint(
+                self.out_dir,
+                filename=name,
+                file_client_args=self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                # Without a warning, which that of the last one has given.
+                save_param_scheduler=self.save_param_scheduler
+                and runner.param_schedulers is not None,
+                meta=dict(meta),
+                by_epoch=False,
+                backend_args=self.backend_args,
+            )
 
 
 def _gather(runner: Any, meta: dict[str, Any]) -> None:
@@ -469,21 +428,3 @@ def _gather(runner: Any, meta: dict[str, Any]) -> None:
     gather = getattr(runner, "gather_states", None)
     if gather is not None:
         gather(meta)
-
-
-def _wrong(name: str, message: str) -> ConfigTypeAssertionError:
-    return ConfigTypeAssertionError(f'"{name}" {message}', key_path=name)
-
-
-def _strings(name: str, value: object) -> list[str] | None:
-    """Return an argument that is None, a string or several different ones, as a list."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-        kind = "a sequence" if name.endswith("_keys") else "list"
-        raise _wrong(name, f"should be a str or {kind} of str or None, but got {value!r}")
-    if name in ("save_best", "published_keys") and len(set(value)) != len(value):
-        raise _wrong(name, f"holds an element twice: {value}")
-    return list(value)

@@ -44,10 +44,14 @@ def _with_whole_best(name: str, journal: list[Any]) -> list[Any]:
     """Return MMEngine's journal as it were if the best files held what others hold."""
     journal = copy.deepcopy(journal)
     settings = _SCENARIOS["CHECKPOINT_CASES"][name]
-    for entry in journal:
+    infos: dict[int, Any] = {}  # of the last save behind a validation: all say the same
+    for entry in reversed(journal):
         if entry[0] == "save" and entry[2].startswith("best_"):
             assert entry[4]["save_optimizer"] is False
             entry[4]["save_optimizer"] = settings.get("save_optimizer", True)
+            entry[5] = infos.setdefault(entry[4]["meta"]["iter"], entry[5])
+        elif entry[0] == "save":
+            infos.setdefault(entry[4]["meta"]["iter"], entry[5])
     return journal
 
 
