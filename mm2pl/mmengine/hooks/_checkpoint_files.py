@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -120,3 +121,22 @@ def _write_again(first: str, content: Any, path: str, backend_args: Any) -> None
         durable.link(first, path)
     except OSError:
         _write(content, path, backend_args)
+
+
+def finish_writing(hooks: Iterable[Any], log: logging.Logger | None = None) -> None:
+    """Wait until what hooks write in the background is complete, and give their memory back.
+
+    Args:
+        hooks: A run's.
+        log: Is told of what fails, where an error of the run's own is on its way.
+    """
+    for hook in hooks:
+        files = getattr(hook, "files", None)
+        if not isinstance(files, CheckpointFiles):
+            continue
+        try:
+            files.release()
+        except Exception as error:
+            if log is None:
+                raise
+            log.error(f"Beside the error that ends the run: {error}")
