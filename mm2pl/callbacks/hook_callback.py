@@ -13,6 +13,7 @@ from mm2pl import _lightning
 from mm2pl.callbacks.divided import DividedPoints, nothing
 from mm2pl.callbacks.native import arrange, restore_states
 from mm2pl.driving import Driver, driver_of
+from mm2pl.mmengine.hooks._checkpoint_files import finish_writing
 from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
@@ -84,11 +85,13 @@ class HookCallback(DividedPoints, pl.Callback):
             with self._undivided():
                 self.on_train_start(trainer, pl_module)
                 self.on_train_end(trainer, pl_module)
+        finish_writing(self._runner.hooks)
         unbind(self._runner.optim_wrapper)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
+        finish_writing(self._runner.hooks, self._runner.logger)
         unbind(self._runner.optim_wrapper)
 
     # Training
