@@ -251,9 +251,9 @@ def publish_losses(trainer: pl.Trainer, outputs: Any, metrics: Any) -> None:
         outputs: Losses and other values by name; anything else is left alone.
         metrics: Metrics of the last validation.
     """
-    if not isinstance(outputs, Mapping):
+    if not isinstance(outputs, (dict, Mapping)):
         return
-    known = metrics if isinstance(metrics, Mapping) else ()
+    known = metrics if isinstance(metrics, (dict, Mapping)) else ()
     found = trainer._logger_connector._callback_metrics
     for name, value in outputs.items():
         if isinstance(value, torch.Tensor) and value.numel() == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mm2pl._lightning import QuietModule, StoppedIteration, no_end_of_data
+from mm2pl._lightning_loops import backward_of, step_of
 from mm2pl.anomalous import watched
 from mm2pl.driving import Driver
 from mm2pl.loggers import VisualizerLogger
@@ -61,7 +63,7 @@ class RunnerModule(QuietModule):
             raise
         self.hooks.outputs, self.hooks.batch = outputs, batch
         # Lightning detaches outputs["loss"], so anything else there must not reach it.
-        if isinstance(outputs, Mapping) and isinstance(outputs.get("loss"), torch.Tensor):
+        if isinstance(outputs, (dict, Mapping)) and isinstance(outputs.get("loss"), torch.Tensor):
             return outputs
         return None
 
@@ -91,14 +93,15 @@ class RunnerModule(QuietModule):
         optimizers = self.optimizers()
         bind_to_lightning(
             self.runner.optim_wrapper,
-            watched(self.runner, self.manual_backward),
+            watched(self.runner, backward_of(self)),
             optimizers if isinstance(optimizers, list) else [optimizers],
             LossGuard.of(self.runner),
+            partial(step_of, self),
         )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.trainer.should_stop:  # Lightning calls this after all callbacks
-            self.hooks.follow_stop(self.trainer)
+        if self.runner.trainer.should_stop:  # Lightning calls this after all callbacks
+            self.hooks.follow_stop(self.runner.trainer)
 
     # What parity forbids Lightning to do by itself.
 

@@ -246,6 +246,7 @@ def bind_to_lightning(
     backward: Callable[..., None],
     optimizers: Sequence[Any],
     guard: LossGuard | None = None,
+    step_of: Callable[[Any], Callable[..., Any] | None] = lambda optimizer: None,
 ) -> None:
     """Let wrappers backpropagate and step through Lightning.
 
@@ -258,13 +259,15 @@ def bind_to_lightning(
         optimizers: Lightning's optimizers, in the order of :func:`torch_optimizers`.
         guard: Looks at the losses, if asked to.
     """
-    steps = {id(one.optimizer): one.step for one in optimizers}
+    steps = {id(one.optimizer): (one.step, step_of(one)) for one in optimizers}
     for one in wrappers_of(wrapper):
         run_backward = guard.guarded(one, backward) if guard else backward
-        one.bind(backward=run_backward, step=_step_of(one, steps[id(one.optimizer)]))
+        one.bind(backward=run_backward, step=_step_of(one, *steps[id(one.optimizer)]))
 
 
-def _step_of(wrapper: OptimWrapper, bound_step: Callable[..., Any]) -> Callable[..., Any]:
+def _step_of(
+    wrapper: OptimWrapper, bound_step: Callable[..., Any], short: Callable[..., Any] | None
+) -> Callable[..., Any]:
     """Return a step through Lightning, or a plain one once a hook has replaced the optimizer."""
     bound = wrapper.optimizer
 
@@ -277,6 +280,8 @@ def _step_of(wrapper: OptimWrapper, bound_step: Callable[..., Any]) -> Callable[
             wrapper.optimizer.step(**kwargs)
         elif "closure" in kwargs:
             bound_step(**kwargs)
+        elif short is not None:
+            short(**kwargs)
         else:  # Lightning gives one always, which not every optimizer takes or ignores
             with stepping_by(bound, run):
                 bound_step(**kwargs)

@@ -11,6 +11,9 @@ from mm2pl.distributed import without_wrapper
 from mm2pl.environment import ProcessFacts
 from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.runner.base_loop import BaseLoop
+from mm2pl.mmengine.runner.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
+
+_LOOPS = (EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop, TestLoop)
 
 
 class RunnerViews(ProcessFacts):
@@ -82,7 +85,7 @@ class RunnerViews(ProcessFacts):
     def _loop(self, stage: str) -> Any:
         name = f"_{stage}_loop"
         loop = getattr(self, name)
-        if loop is not None and not isinstance(loop, BaseLoop):
+        if loop is not None and not _is_loop(loop):
             loop = getattr(self, f"build_{stage}_loop")(loop)
             setattr(self, name, loop)
         return loop
@@ -127,12 +130,12 @@ class RunnerViews(ProcessFacts):
     @property
     def epoch(self) -> int:
         """Finished epochs."""
-        return self._train_loop.epoch if isinstance(self._train_loop, BaseLoop) else 0  # type: ignore[attr-defined]
+        return self._train_loop.epoch if _is_loop(self._train_loop) else 0
 
     @property
     def iter(self) -> int:
         """Finished iterations."""
-        return self._train_loop.iter if isinstance(self._train_loop, BaseLoop) else 0  # type: ignore[attr-defined]
+        return self._train_loop.iter if _is_loop(self._train_loop) else 0
 
     @property
     def max_epochs(self) -> int:
@@ -143,3 +146,8 @@ class RunnerViews(ProcessFacts):
     def max_iters(self) -> int:
         """Iterations to train."""
         return self.train_loop.max_iters if self._train_loop is not None else 0
+
+
+def _is_loop(loop: Any) -> bool:
+    """Whether a loop is built; asked many times a step, where an ABC takes its time."""
+    return type(loop) in _LOOPS or isinstance(loop, BaseLoop)

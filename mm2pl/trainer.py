@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 
 from mm2pl._lightning import NEVER, NullProfiler, skip_empty_results
+from mm2pl._lightning_loops import use_lean_loops
 from mm2pl.alias import install_as_mmengine
 from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError
@@ -109,7 +110,8 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         "profiler": NullProfiler(),
         **{key: settings[key] for key in _AS_THEY_ARE if key in settings},
     }
-    if "profiler" in settings:
+    profiled = "profiler" in settings
+    if profiled:
         arguments["profiler"] = build_profiler(settings["profiler"], root_dir)
     try:
         trainer = pl.Trainer(**arguments)
@@ -121,6 +123,8 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
         # Only told to callbacks, which then save and stop nothing: the loops are limited already.
         trainer.fast_dev_run = True if trial == 1 else trial  # type: ignore[attr-defined]
     skip_empty_results(trainer)
+    if not profiled:
+        use_lean_loops(trainer)
     return trainer
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from mm2pl.callbacks.native import NativeCallback
 from mm2pl.mmengine.hooks import Hook
+from mm2pl.mmengine.hooks.hook import METHODS
 from mm2pl.mmengine.registry.errors import add_note
 from mm2pl.mmengine.runner.priority import Priority, get_priority
+
+_OF_ITERATIONS = frozenset(point for point in Hook.stages if point.endswith("_iter"))
 
 
 class HookCollection:
@@ -23,6 +26,7 @@ class HookCollection:
         self.hooks = hooks
         self.profiler: Any = None  # one that the user asked for
         self._runner = runner
+        self._active: dict[str, dict[type, bool]] = {}  # by point: the classes that do something
 
     def add(self, hook: Hook) -> None:
         """Insert a hook behind all whose priority is as high or higher."""
@@ -50,22 +54,37 @@ class HookCollection:
             point: The point.
             arguments: What the hooks get beside the runner.
         """
+        active, methods = self._classes(point), METHODS.get(point, ())
         for hook in hooks:
-            if hook in stops:
+            if stops and hook in stops:
                 return
+            kind = type(hook)
+            if kind not in active:
+                active[kind] = _does_something(kind, point)
+            if not active[kind] and vars(hook).keys().isdisjoint(methods):
+                continue
             method = getattr(hook, point, None)
             if method is None:
                 continue
             try:
-                if self.profiler is None or not _does_something(type(hook), point):
+                if self.profiler is None:
                     method(self._runner, **arguments)
                 else:
-                    with self.profiler.profile(f"[Hook]{type(hook).__name__}.{point}"):
+                    with self.profiler.profile(f"[Hook]{kind.__name__}.{point}"):
                         method(self._runner, **arguments)
             except Exception as error:
                 # MMEngine names the hook of a TypeError: a signature says nothing of where it is.
                 add_note(error, f"In the hook {type(hook).__name__} at {point}")
                 raise
+
+    def _classes(self, point: str) -> dict[type, bool]:
+        """Return which classes do something at a point, as far as it was looked at.
+
+        It is looked at anew after each point that is not one of an iteration.
+        """
+        if point not in _OF_ITERATIONS:
+            self._active.clear()
+        return self._active.setdefault(point, {})
 
     def table(self) -> str:
         """Return the text table of points and the hooks that run there, in order."""
@@ -93,5 +112,5 @@ def _name(hook: Hook) -> str:
 
 
 def _does_something(kind: type, point: str) -> bool:
-    """Say whether hooks of a class are worth a line in a profile at a point."""
+    """Say whether hooks of a class do anything at a point by what the class has."""
     return not (issubclass(kind, Hook) and point in Hook.stages) or kind._overrides(point)

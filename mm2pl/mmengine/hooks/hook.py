@@ -216,7 +216,7 @@ class Hook:
 
     @classmethod
     def _overrides(cls, stage: str) -> bool:
-        return any(getattr(cls, method) is not getattr(Hook, method) for method in _METHODS[stage])
+        return any(getattr(cls, method) is not getattr(Hook, method) for method in METHODS[stage])
 
 
 def _is_multiple(number: int, n: int) -> bool:
@@ -224,7 +224,7 @@ def _is_multiple(number: int, n: int) -> bool:
 
 
 # The methods that a point calls: its own and, in the phases, the shared one.
-_METHODS = {stage: [stage] for stage in Hook.stages} | {
+METHODS = {stage: [stage] for stage in Hook.stages} | {
     f"{when}_{mode}_{unit}": [f"{when}_{mode}_{unit}", f"_{when}_{unit}"]
     for when in ("before", "after")
     for unit in ("epoch", "iter")

@@ -99,22 +99,24 @@ class LoggerHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Log a training iteration, if it is one to log."""
-        ends = self.end_of_epoch(runner.train_dataloader, batch_idx)
+        loader = runner.train_dataloader
+        ends = self.end_of_epoch(loader, batch_idx)
         if ends or self.every_n_train_iters(runner, self.interval_exp_name):
             runner.logger.info(f"Exp name: {runner.experiment_name}")
-        if self.logs_after_train_iter(runner, batch_idx):
+        if self._logs(loader, batch_idx, ends):
             tag, text = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
             runner.logger.info(text)
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
     def logs_after_train_iter(self, runner: Any, batch_idx: int) -> bool:
         """Say whether a training iteration is one to log. Only mm2pl has this."""
+        loader = runner.train_dataloader
+        return self._logs(loader, batch_idx, self.end_of_epoch(loader, batch_idx))
+
+    def _logs(self, loader: Any, batch_idx: int, ends: bool) -> bool:
         if self.every_n_inner_iters(batch_idx, self.interval):
             return True
-        loader = runner.train_dataloader
-        return self.end_of_epoch(loader, batch_idx) and (
-            not self.ignore_last or len(loader) <= self.interval
-        )
+        return ends and (not self.ignore_last or len(loader) <= self.interval)
 
     def after_val_iter(
         self,

@@ -10,6 +10,7 @@ import torch
 from mm2pl.errors import ModelAssertionError
 from mm2pl.mmengine.hooks.hook import DATA_BATCH, Hook
 from mm2pl.mmengine.hooks.logger_hook import LoggerHook
+from mm2pl.mmengine.logging.message_hub import is_deferred
 from mm2pl.mmengine.registry import HOOKS
 from mm2pl.mmengine.utils import get_git_hash
 from mm2pl.mmengine.version import __version__
@@ -92,7 +93,7 @@ class RuntimeInfoHook(Hook):
         hub = runner.message_hub
         for name, value in outputs.items():
             hub.update_scalar(f"train/{name}", value)
-        if outputs and _is_logged(runner, batch_idx):
+        if any(map(is_deferred, outputs.values())) and _is_logged(runner, batch_idx):
             # Here, before the timer stops: the wait belongs to the steps, not to the next batch.
             hub.get_scalar(f"train/{name}").current()
 

@@ -84,11 +84,12 @@ class MessageHub(ManagerMixin):
             AssertionError: ``value`` has several elements, ``count`` is no int, or ``resumed``
                 changed.
         """
-        self._set_resumed_keys(key, resumed)
+        if self._resumed_keys.setdefault(key, resumed) != resumed:
+            self._refuse_change(key, resumed)
         if not isinstance(count, int):
             raise AssertionError(f"count must be an int, got {type(count).__name__} for {key!r}")
         history = self._log_scalars.get(key)
-        number = _number(key, value)
+        number = value if isinstance(value, (int, float)) else _number(key, value)
         if isinstance(number, (int, float)):
             if history is None:
                 self._log_scalars[key] = HistoryBuffer([number], [count])
@@ -127,7 +128,8 @@ class MessageHub(ManagerMixin):
             value: Anything; to be kept in checkpoints it must be picklable.
             resumed: Whether checkpoints keep it. Must stay the same for a key.
         """
-        self._set_resumed_keys(key, resumed)
+        if self._resumed_keys.setdefault(key, resumed) != resumed:
+            self._refuse_change(key, resumed)
         self._runtime_info[key] = value
 
     def update_info_dict(self, info_dict: dict[str, Any], resumed: bool = True) -> None:
@@ -140,13 +142,11 @@ class MessageHub(ManagerMixin):
         """Remove a fact and return it, or ``default``."""
         return self._runtime_info.pop(key, default)
 
-    def _set_resumed_keys(self, key: str, resumed: bool) -> None:
-        before = self._resumed_keys.setdefault(key, resumed)
-        if before != resumed:
-            raise AssertionError(
-                f"{key!r} was first given with resumed={before}, now with resumed={resumed}; "
-                "it must stay the same"
-            )
+    def _refuse_change(self, key: str, resumed: bool) -> None:
+        raise AssertionError(
+            f"{key!r} was first given with resumed={self._resumed_keys[key]}, now with"
+            f" resumed={resumed}; it must stay the same"
+        )
 
     def _known(self, key: str) -> bool:
         return key in self._log_scalars or key in self._runtime_info
@@ -234,8 +234,6 @@ class MessageHub(ManagerMixin):
 
 def _number(key: str, value: Any) -> Any:
     """Return ``value`` as a Python number, or as it is if reading it would wait for a device."""
-    if isinstance(value, (int, float)):
-        return value
     if isinstance(value, (np.ndarray, np.generic)):
         size = value.size
     elif hasattr(value, "numel"):
@@ -246,8 +244,13 @@ def _number(key: str, value: Any) -> Any:
         )
     if size != 1:
         raise AssertionError(f"scalar {key!r} must have one element, got {size}")
+    return value if is_deferred(value) else value.item()
+
+
+def is_deferred(value: Any) -> bool:
+    """Whether a value is a tensor on an accelerator, which is not read at once."""
     # On a CPU, reading costs less than the copy that would make waiting safe.
-    return value if getattr(value, "is_cpu", True) is False else value.item()
+    return getattr(value, "is_cpu", True) is False
 
 
 def _item(value: Any) -> Any:

@@ -19,10 +19,25 @@ def test_one_disturbed_block_does_not_count() -> None:
     assert bench.seconds_a_step(stamps) == 1.0
 
 
-def test_table_shows_every_row_against_the_raw_loop_and_mmengine() -> None:
-    figures = {(process, kind): 1e-4 for _, process, kind in bench.ROWS}
-    figures["mmengine", "engine"] = 3e-4
-    figures["mm2pl", "engine"] = 6e-4
-    ratios = {key: value / 1e-4 for key, value in figures.items()}
-    last = bench.table(figures, ratios).splitlines()[-1].split()
-    assert last[-4:] == ["600", "us", "6.00", "2.00"]
+def figures(**costs: float) -> bench.Measurements:
+    """Return three rounds of 100 microseconds a step, some processes with others."""
+    rows = [row[1:] for rows in bench.SECTIONS.values() for row in rows]
+    rows += [(process, raw) for process in bench.PROCESSES for raw in ("raw", "raw_validation")]
+    found = {row: [1e-4] * 3 for row in rows}
+    for name, cost in costs.items():
+        for kind in bench.ENGINE:
+            found[name, kind] = [cost, cost, 2 * cost]
+    return found
+
+
+def test_table_shows_steps_against_the_raw_loop_and_mmengine() -> None:
+    lines = bench.table(figures(mmengine=3e-4, mm2pl=6e-4)).splitlines()
+    rows = [line.split() for line in lines if line.startswith("mm2pl")]
+    assert [row[-5:] for row in rows] == [["600", "us", "6.00", "2.00", "2.00"]] * 3
+
+
+def test_a_slower_machine_does_not_count_against_an_engine() -> None:
+    found = figures(mmengine=3e-4, mm2pl=6e-4)
+    found["mm2pl", "raw"] = [2e-4] * 3
+    assert bench.against(found, "mm2pl", "epochs") == 1.0
+    assert bench.against(found, "mm2pl", "validation") == 2.0
