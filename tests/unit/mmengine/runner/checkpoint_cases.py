@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -340,6 +341,72 @@ def downloads(m: Package) -> Any:
     return [first, missing, sorted(elsewhere), *kept, again, refused]
 
 
+def located(m: Package) -> Any:
+    """Where the weights of a file come to lie."""
+    load = checkpoint(m)._load_checkpoint
+    places: list[Any] = [None, "cpu", "meta", torch.device("meta"), {"cpu": "meta"}, {}]
+    places += [lambda storage, place: storage, lambda storage, place: None]
+    with TemporaryDirectory() as folder:
+        torch.save({"state_dict": weights()}, f"{folder}/a.pth")
+        loaded = [load(f"{folder}/a.pth", map_location=place)["state_dict"] for place in places]
+        prefixed = checkpoint(m)._load_checkpoint_with_prefix("backbone", f"{folder}/a.pth", "meta")
+    return [[str(one.device) for one in state.values()] for state in (*loaded, prefixed)]
+
+
+def revised(m: Package) -> Any:
+    """Names changed one pattern after another; a file's own part for each module."""
+    ways: list[Any] = [
+        [(r"^module\.", "")],
+        [(r"^module\.", ""), (r"^net", "backbone")],
+        [(r"net", "module.backbone"), (r"^module\.module\.", "")],
+        [(r"(\w+)\.net", r"backbone")],
+    ]
+    results = []
+    with TemporaryDirectory() as folder:
+        state = {k.replace("backbone", "module.net"): v + 1 for k, v in weights().items()}
+        torch.save({"state_dict": state}, f"{folder}/a.pth")
+        for way in ways:
+            target = model()
+            load = partial(checkpoint(m).load_checkpoint, target, f"{folder}/a.pth")
+            messages = _in_few_words(logged(load, revise_keys=way)[1])
+            results.append([messages[1:], dict(target.state_dict())])
+            results.append(_in_few_words(outcome(load, strict=True, revise_keys=way)))
+    return results
+
+
+def of_openmmlab_1(m: Package) -> Any:
+    """A file as mmcv 1.x wrote it, loaded by each way that takes weights."""
+    module = checkpoint(m)
+    state = OrderedDict((f"module.{name}", value + 2) for name, value in weights().items())
+    state.pop("module.backbone.1.num_batches_tracked")  # as torch 0.4 left it out
+    state._metadata = {"module.backbone.1": {"version": 1}}  # type: ignore[attr-defined]
+    meta = {
+        **dict(mmcv_version="1.7.0", mmdet_version="2.28.0+abc", time="Mon Jan  2 12:00:00 2023"),
+        **dict(config="model = dict(type='A')", env_info="sys.platform: linux", seed=0, epoch=12),
+        **dict(iter=87960, exp_name="a.py", CLASSES=("a", "b"), PALETTE=[(1, 2, 3)]),
+        "hook_msgs": {"best_score": np.float64(0.5), "best_ckpt": "a.pth", "last_ckpt": "b.pth"},
+    }
+    parameter = nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
+    optimizer.step()
+    results: list[Any] = []
+    with TemporaryDirectory() as folder:
+        whole = {"meta": meta, "state_dict": state, "optimizer": optimizer.state_dict()}
+        for zipped in (True, False):
+            path = f"{folder}/a.pth"
+            torch.save(whole, path, _use_new_zipfile_serialization=zipped)
+            target = model()
+            loaded = module.load_checkpoint(target, path, strict=True)
+            results += [dict(target.state_dict()), sorted(loaded), loaded["meta"]]
+            results.append(loaded["optimizer"]["param_groups"])
+            results.append(module._load_checkpoint_with_prefix("module.backbone", path))
+            target.init_cfg = {"type": "Pretrained", "checkpoint": path}
+            m.module("model").initialize(target, target.init_cfg)
+            results.append(dict(target.state_dict()))
+    return results
+
+
 def mmcls_backbones(m: Package) -> Any:
     process = checkpoint(m)._process_mmcls_checkpoint
     state = {"backbone.a": 1, "head.b": 2, "backbone.backbone.c": 3}
@@ -352,6 +419,6 @@ CASES = {
     for case in (
         *(names, zoo_tables, home, loaders, schemes, mismatches, strict_message),
         *(printed_mismatch, load_hooks, gathered, one_module, to_cpu, files, saved, downloads),
-        mmcls_backbones,
+        *(mmcls_backbones, located, revised, of_openmmlab_1),
     )
 }
