@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.profilers import Profiler
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
 from lightning.pytorch.trainer.states import TrainerStatus
 
@@ -95,6 +97,68 @@ class _QuietConnector(_LoggerConnector):
 def skip_empty_results(trainer: pl.Trainer) -> None:
     """Spare a new Trainer the summary of logged results after batches that logged nothing."""
     trainer._logger_connector = _QuietConnector(trainer)
+
+
+class RunFiles(Protocol):
+    """What a Trainer asks of a run about checkpoints."""
+
+    def find(self, word: str) -> str | None:
+        """Return the file that ``last`` or ``best`` stands for, if it is the run's to say."""
+
+    def give(self, path: str | None) -> None:
+        """Take the file that the fit, validation or test that now begins is to load."""
+
+    def collect(self, weights_only: bool) -> dict[str, Any]:
+        """Return what a checkpoint of this moment holds; called on all ranks."""
+
+
+class _FilesOfRun(_CheckpointConnector):
+    """Leaves reading and collecting checkpoints to the run, whose ``setup`` loads them."""
+
+    def __init__(self, trainer: pl.Trainer, files: RunFiles) -> None:
+        super().__init__(trainer)
+        self._files = files
+
+    def _select_ckpt_path(self, state_fn: Any, ckpt_path: Any, *args: Any, **kwargs: Any) -> Any:
+        if ckpt_path in ("last", "best"):
+            ckpt_path = self._files.find(ckpt_path) or ckpt_path
+        path = super()._select_ckpt_path(state_fn, ckpt_path, *args, **kwargs)
+        self._files.give(None if path is None else os.fspath(path))
+        return path
+
+    def resume_start(self, checkpoint_path: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._ckpt_path = checkpoint_path
+
+    def dump_checkpoint(self, weights_only: bool | None = None) -> dict[str, Any]:
+        return self._files.collect(bool(weights_only))
+
+
+def leave_checkpoints_to(trainer: pl.Trainer, files: RunFiles) -> None:
+    """Let a new Trainer's ``ckpt_path`` and ``save_checkpoint`` be the run's."""
+    trainer._checkpoint_connector = _FilesOfRun(trainer, files)
+
+
+def steps(trainer: pl.Trainer) -> int:
+    """Return how many steps the optimizers have made, also while no module is attached."""
+    return int(trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed)
+
+
+def set_steps(trainer: pl.Trainer, count: int, iterations: int) -> None:
+    """Let ``global_step``, and the step that callbacks log by, go on from those of a checkpoint."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    for progress in (
+        loop.manual_optimization.optim_step_progress,
+        loop.automatic_optimization.optim_progress.optimizer.step,
+    ):
+        for counts in (progress.total, progress.current):
+            counts.ready = counts.completed = count
+    loop._batches_that_stepped = iterations
+
+
+def is_step_done(trainer: pl.Trainer) -> bool:
+    """Whether the batch at hand is trained on, within ``on_train_batch_end`` and before."""
+    current: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    return bool(current.processed == current.ready)
 
 
 class StoppedIteration(RuntimeError):
@@ -338,6 +402,8 @@ def quiet(log: logging.Logger | None = None) -> Iterator[None]:
             warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
             # Schedules are the hooks'; the monitor reads the optimizers.
             warnings.filterwarnings("ignore", message="You are using `LearningRateMonitor`")
+            # What is saved behind a step are the weights after it, as it should be (2.6).
+            warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optim")
             # Lightning 2.6 on torch 2.13
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield

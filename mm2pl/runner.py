@@ -14,6 +14,7 @@ from torch import nn
 from mm2pl import _lightning, environment, preemption
 from mm2pl.builders import RunnerBuilders
 from mm2pl.callbacks import HookCallback, HookCollection
+from mm2pl.checkpoint_io import FilesOfRun
 from mm2pl.data import RunnerDataModule
 from mm2pl.distributed import check_launcher
 from mm2pl.driving import Driver, driver_of
@@ -153,6 +154,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerModel, Runner
             bars = progress_bars(self) if runtime.trainer.get("enable_progress_bar", True) else []
             self.trainer = make_trainer(self.plan, [self._hook_callback, *bars], self._work_dir)
             self.trainer.loggers = [own, *own.beside(), *more_loggers(self)]
+        _lightning.leave_checkpoints_to(self.trainer, FilesOfRun(self))
         if "profiler" in runtime.trainer:
             self._hook_collection.profiler = self.trainer.profiler  # type: ignore[attr-defined]
         self._set_up_model()
@@ -335,6 +337,7 @@ class Runner(RunnerBuilders, RunnerCheckpoints, RunnerHooks, RunnerModel, Runner
             stage: ``fit``, ``validate`` or ``test``.
         """
         self._require({"fit": "train", "validate": "val"}.get(stage, "test"))
+        self._take_ckpt_path(stage)
         if stage == "fit":
             self._prepare_training()
         else:

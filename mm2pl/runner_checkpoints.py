@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
-from mm2pl import checkpoint
+from mm2pl import _lightning, checkpoint, lightning_layout
 from mm2pl.callbacks.native import save_states_of_others
 from mm2pl.environment import take_up_seed
 from mm2pl.errors import CheckpointError, ConfigTypeError
@@ -33,6 +33,9 @@ class RunnerCheckpoints:
     _resumed_counts: list[int] | None = None
     # What is each process's own, for the next checkpoint, where there are several.
     _states_of_ranks: list[dict[str, Any]] | None = None
+    # What Lightning was told to load, until the run is prepared; and whose word the source is.
+    _ckpt_path: str | None = None
+    _source_key = "load_from"
 
     @property
     def resumes_exactly(self: Any) -> bool:
@@ -54,6 +57,21 @@ class RunnerCheckpoints:
         """
         exact.gather(self, meta)
 
+    def _take_ckpt_path(self: Any, stage: str) -> None:
+        """Let what Lightning was told to load be what the config says."""
+        path, self._ckpt_path = self._ckpt_path, None
+        if path is None:
+            return
+        fit = stage == "fit"
+        if self._source_key == "load_from" and (self._load_from or (fit and self._resume)):
+            self.logger.info("ckpt_path takes the place of the config's load_from and resume")
+        self._source_key = "ckpt_path"
+        self._load_from, self._resume, self._has_loaded = path, fit, False
+        if fit and self.iter:  # another fit of this runner: its data are elsewhere by now
+            train = self.plan.train
+            self._train_loop, self._train_dataloader = train.loop, train.dataloader
+            self.bare_model.zero_grad()
+
     def load_or_resume(self: Any) -> None:
         """Load weights or go on from a checkpoint, once, as the config says."""
         if self._has_loaded:
@@ -64,10 +82,10 @@ class RunnerCheckpoints:
                 source = newest_good(self.work_dir, self.logger.warning)
                 self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
             if source is not None:
-                with at_key("load_from"):
+                with at_key(self._source_key):
                     self.resume(source)
         elif self._load_from is not None:
-            with at_key("load_from"):
+            with at_key(self._source_key):
                 loaded = self.load_checkpoint(self._load_from)
                 checkpoint.refuse_stranger(loaded, self.bare_model, self._load_from)
 
@@ -103,6 +121,7 @@ class RunnerCheckpoints:
                 " dataset."
             )
         self.message_hub.load_state_dict(loaded["message_hub"])
+        _lightning.set_steps(self.trainer, lightning_layout.steps_of(loaded), meta["iter"])
         if "callbacks" in loaded:  # of Lightning's
             self._hook_callback.resumed = loaded
         if "optimizer" in loaded and resume_optimizer:
@@ -202,16 +221,37 @@ class RunnerCheckpoints:
         meta = meta or {}
         meta.setdefault("epoch", self.epoch + 1 if by_epoch else self.epoch)
         meta.setdefault("iter", self.iter if by_epoch else self.iter + 1)
+        collected = self._collect(meta, save_optimizer, save_param_scheduler)
+        path = join_path(out_dir, filename, backend_args=backend_args)
+        checkpoint.write(collected, str(path), backend_args)
+
+    def _collect(
+        self: Any,
+        meta: dict[str, Any],
+        save_optimizer: bool,
+        save_param_scheduler: bool,
+        exactly: bool = True,
+    ) -> dict[str, Any]:
+        """Gather what a file holds, with what hooks and callbacks add, for MMEngine and Lightning.
+
+        Args:
+            meta: The checkpoint's, with the counters to go on from.
+            save_optimizer: Whether to put in the optimizers' state.
+            save_param_scheduler: Whether to put in the schedulers' state.
+            exactly: Whether the moment is one between two batches.
+        """
         collected = checkpoint.collect(
             self,
             meta=meta,
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
-        own = exact.collect(self, meta) if save_optimizer else None
+        own = exact.collect(self, meta) if save_optimizer and exactly else None
         if own is not None:
             collected[exact.KEY] = own
         self.call_hook("before_save_checkpoint", checkpoint=collected)
         save_states_of_others(self, collected)
-        path = join_path(out_dir, filename, backend_args=backend_args)
-        checkpoint.write(collected, str(path), backend_args)
+        progress = lightning_layout.progress_of(self, meta, _lightning.steps(self.trainer))
+        names = lightning_layout.optimizer_names(self.optim_wrapper)
+        lightning_layout.add(collected, progress, names)
+        return collected

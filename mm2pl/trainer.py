@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from mm2pl._lightning import NEVER, NullProfiler, skip_empty_results
 from mm2pl._lightning_loops import use_lean_loops
 from mm2pl.alias import install_as_mmengine
+from mm2pl.checkpoint_io import MMCheckpointIO
 from mm2pl.driving import Driver, driver_of
 from mm2pl.errors import ConfigError
 from mm2pl.loggers import feed
@@ -125,6 +126,7 @@ def make_trainer(plan: Plan, callbacks: list[pl.Callback], root_dir: str) -> pl.
     skip_empty_results(trainer)
     if not profiled:
         use_lean_loops(trainer)
+    trainer.strategy.checkpoint_io = MMCheckpointIO()
     return trainer
 
 

@@ -40,6 +40,7 @@ class HookCallback(DividedPoints, pl.Callback):
         driver: Who drives the training loop.
         trained: What the training loop returned: the model, or what a loop of one's own returns.
         resumed: The checkpoint that the callbacks are to be given their states of.
+        validated_at: The iteration after which the last validation of this training came.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -50,6 +51,9 @@ class HookCallback(DividedPoints, pl.Callback):
         self.driver = Driver.LIGHTNING
         self.trained: Any = None
         self.resumed: Any = None
+        self.validated_at: int | None = None
+        self._in_batch = False
+        self._ends_epoch = False
         self._started = False
         self._in_epoch = False
         self._by_epoch = True
@@ -61,8 +65,8 @@ class HookCallback(DividedPoints, pl.Callback):
         self._opens_evaluation = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._started = False
-        self._point = None
+        self._started = self._in_batch = self._ends_epoch = False
+        self._point = self.validated_at = None
         _lightning.forget_stop(trainer)
         arrange(trainer, self, self._runner.hooks)  # the list may have been changed by hand
         for native in self.natives:
@@ -145,6 +149,7 @@ class HookCallback(DividedPoints, pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self.driver is Driver.LIGHTNING:
+            self._in_batch = True
             self._pass(
                 "before_train_iter",
                 nothing,
@@ -186,6 +191,7 @@ class HookCallback(DividedPoints, pl.Callback):
         if self.driver is Driver.LIGHTNING:
             self.outputs = self.batch = None
             loop._iter += 1
+            self._in_batch = False
         if not self._by_epoch:
             self._decide_what_follows(trainer)
             _lightning.follow_iterations(trainer)
@@ -233,8 +239,21 @@ class HookCallback(DividedPoints, pl.Callback):
     def _end_epoch(self, early: bool = False) -> None:
         self._in_epoch = False
         self._runner.datamodule.finish("train", early)
+        self._ends_epoch = True
         self._runner.call_hook("after_train_epoch")
         self._loop._epoch += 1
+        self._ends_epoch = False
+
+    def counters(self) -> tuple[dict[str, Any], bool]:
+        """Return the ``epoch`` and ``iter`` that a checkpoint of this moment goes on with.
+
+        Also whether no batch is half trained on; else it is trained on again.
+        """
+        runner = self._runner
+        in_batch = self._in_batch
+        whole = not in_batch or _lightning.is_step_done(runner.trainer)
+        meta = {"epoch": runner.epoch + self._ends_epoch, "iter": runner.iter + in_batch * whole}
+        return meta, whole
 
     def _decide_what_follows(self, trainer: pl.Trainer) -> None:
         due = self._loop.validation_due()
@@ -380,6 +399,8 @@ class HookCallback(DividedPoints, pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         fitting = trainer.state.fn == "fit"
+        if fitting and not trainer.sanity_checking:
+            self.validated_at = self._runner.iter
         self._end("val", partial(self._go_on_training, trainer) if fitting else self._end_run)
 
     def _go_on_training(self, trainer: pl.Trainer) -> None:

@@ -32,11 +32,12 @@ def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
     if not hasattr(loop, "reading"):
         return None  # not built, or a loop of one's own with a way of its own to read
     gathered, runner._states_of_ranks = runner._states_of_ranks, None
+    validating = loop.validating or runner.trainer.validating
     return {
         "version": VERSION,
         "epoch": meta["epoch"],
         "iter": meta["iter"],
-        "validated": bool(loop.validating or runner.trainer.validating),
+        "validated": bool(validating or runner._hook_callback.validated_at == meta["iter"]),
         "counts": [wrapper._inner_count for wrapper in wrappers_of(runner.optim_wrapper)],
         "ranks": gathered or [_of_this_rank(runner, meta)],
     }
