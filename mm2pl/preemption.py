@@ -54,6 +54,7 @@ class Preemption(pl.Callback):
         self._runner = runner
         self._arrived: float | None = None
         self._alone = runner.world_size == 1
+        self._whole = True  # between two iterations, and not in a validation
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         before = _lightning.take_over_sigterm(trainer)
@@ -76,7 +77,14 @@ class Preemption(pl.Callback):
         torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
         return bool(flag.item())
 
+    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        self._whole = False
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._whole = False
+
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        self._whole = True
         if self._is_due(trainer):
             self._end()
 
@@ -86,15 +94,23 @@ class Preemption(pl.Callback):
             self._end()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._whole = True
         if self._is_due(trainer):
             self._end()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        # The signal goes to the data workers too, which die of it; no iteration is under way then.
-        if self._alone and self._arrived is not None and "DataLoader worker" in str(exception):
+        # Data workers outlive one SIGTERM, if they can. Else torch raises, at any point.
+        if not self._alone or self._arrived is None or "DataLoader worker" not in str(exception):
+            return
+        if self._whole or _saved(self._runner):
             self._end()
+        self._runner.logger.error(
+            "SIGTERM: the data workers have ended in mid iteration, of which nothing can be saved;"
+            " resume=True goes on from the last checkpoint (mm2pl fit: --resume)"
+        )
+        raise SystemExit(STATUS) from exception
 
     def _end(self) -> None:
         runner = self._runner

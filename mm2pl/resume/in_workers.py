@@ -7,10 +7,7 @@ ahead, and is asked for one of them when a checkpoint is saved.
 
 from __future__ import annotations
 
-import ctypes
 import pickle
-import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
@@ -23,6 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mm2pl.resume import own_states, random_states
 from mm2pl.resume.random_states import States
+from mm2pl.resume.sigterm import outlive_one_sigterm
 
 _PATIENCE = 60.0
 
@@ -256,19 +254,3 @@ class Stream(IterableDataset[Any]):
             return
         yield from repeat(_Void(), self._voids.get(worker, 0))
         yield from self.dataset
-
-
-def outlive_one_sigterm() -> None:
-    """Let this process ignore the next SIGTERM, and die of the one after it.
-
-    A scheduler may send it to the workers too, which the run still needs to save itself. Not by
-    :func:`signal.signal`, whose handlers wait for the interpreter: a worker that hangs in native
-    code must stay one that can be ended.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    one_shot = getattr(libc, "sysv_signal", None)
-    if one_shot is None:
-        return
-    one_shot.argtypes, one_shot.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
-    # Any function that does nothing and is safe in a handler.
-    one_shot(signal.SIGTERM, ctypes.cast(libc.getpid, ctypes.c_void_p))  # type: ignore[union-attr]

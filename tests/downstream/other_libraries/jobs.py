@@ -119,7 +119,14 @@ def _pixels(path: Path) -> str:
 
 # What mm2pl logs beyond MMEngine; and of the training data, which MMEngine builds in a test too
 # when EarlyStoppingHook is there.
-EXTRA_LINES = r"is in no parameter's name|mmengine - INFO - profile |videos remain after valid"
+EXTRA_LINES = "|".join(
+    (
+        "is in no parameter's name",
+        "mmengine - INFO - profile ",
+        "videos remain after valid",
+        r"checkpoints is approximated: Cached(Mosaic|MixUp) keeps results_cache",
+    )
+)
 ASPECTS = (
     "error",
     "trace",  # batches, RNG, all losses, learning rates, momenta; outputs and metrics
