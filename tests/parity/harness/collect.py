@@ -29,6 +29,9 @@ _MASKS = [
     # The time columns of a line; their width follows the number.
     (r"\b(eta|data_time|time|memory): +[\d:., days]*\d", r"\1: <n>"),
     (r"0x[0-9a-f]{6,}", "<address>"),
+    (r"-[0-9a-f]{8}\.pth", "-<hash>.pth"),
+    # In mm2pl's files there are more.
+    (r"\[('\w[\w-]*'(, )?)+\](?=( will be removed|` in published_keys))", "<keys>"),
     # Sentences that mm2pl words in its own way, at the same place in the log.
     (r"(Gradient accumulative may|gradients accumulate, but).*", "<accumulation and BatchNorm>"),
     (r"(Resumed iteration number is not|training resumes at iter).*", "<resumes in a window>"),

@@ -159,6 +159,18 @@ def stored_by_backend_arguments(case: Case) -> None:
     case.train(default_hooks=hooks, train_cfg=SHORT)
 
 
+def published_checkpoints(case: Case) -> None:
+    hook = {"type": "CheckpointHook", "interval": 1, "published_keys": ["meta", "state_dict"]}
+    hook |= {"save_best": "auto", "out_dir": str(case.work_dir / "elsewhere")}
+    case.train(default_hooks={"checkpoint": hook}, train_cfg=SHORT)
+
+
+def published_weights(case: Case) -> None:
+    """The last and the best; their hashes are others in each run of MMEngine's, too."""
+    hook = {"type": "CheckpointHook", "interval": 1, "published_keys": "state_dict"}
+    case.train(default_hooks={"checkpoint": {**hook, "save_best": "auto"}}, train_cfg=SHORT)
+
+
 def best_by_keys_of_ones_own(case: Case) -> None:
     best = {"save_best": "toy/accuracy", "greater_keys": ["other"], "less_keys": ["accuracy"]}
     hook = {"type": "CheckpointHook", "interval": 5, "save_last": False, **best}
