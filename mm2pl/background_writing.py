@@ -109,13 +109,13 @@ class Background:
         """Whether work is under way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, steps: Sequence[Callable[[], None]]) -> None:
+    def start(self, steps: Sequence[Callable[[], Any]]) -> None:
         """Do one step after the other, once earlier work has ended."""
         self.wait()
         self._thread = threading.Thread(target=self._do, args=(steps,), name="mm2pl-checkpoint")
         self._thread.start()
 
-    def _do(self, steps: Sequence[Callable[[], None]]) -> None:
+    def _do(self, steps: Sequence[Callable[[], Any]]) -> None:
         try:
             for step in steps:
                 step()

@@ -14,6 +14,7 @@ except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
 _MARK = ".incomplete"
+_BUFFER = 2**20  # of a checkpoint's many small parts
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}{_MARK}")
     try:
-        with partial.open("wb") as file:
+        with partial.open("wb", buffering=_BUFFER) as file:
             _lock(file)
             yield file
             file.flush()

@@ -286,7 +286,9 @@ class CheckpointHook(BestMetrics, Hook):
 
     @master_only
     def _note_last(self, runner: Any, path: str) -> None:
-        durable.write_text(Path(runner.work_dir, "last_checkpoint"), str(path))
+        marker = Path(runner.work_dir, "last_checkpoint")
+        if not marker.is_file() or marker.read_text() != str(path):
+            durable.write_text(marker, str(path))
 
     def _remove_old(self, runner: Any, best: Sequence[str] = ()) -> None:
         """Remove what the last file has taken the place of; it lists them, in case we get no turn.
