@@ -19,7 +19,9 @@ HERE = Path(__file__).parent
 
 # Scenarios that leave a checkpoint for the other engine.
 EXCHANGED = (
+    "accumulation.resumed_inside_a_window_from_the_other_engine",
     "ema.resumed_from_the_other_engine",
+    "players.resumed_from_the_other_engine",
     "runtime.resumed_from_the_other_engine",
     "runtime.resumed_one_cycle_from_the_other_engine",
 )

@@ -204,6 +204,14 @@ def resumed(case: Case) -> None:
     _duel(case, _sections(), param_scheduler=schedules, load_from=start, resume=True)
 
 
+def resumed_from_the_other_engine(case: Case) -> None:
+    """Two optimizers, which mm2pl's file holds a second time for Lightning."""
+    schedules = {"generator": {"type": "ExponentialLR", "gamma": 0.8}, "critic": []}
+    _duel(case, _sections(), param_scheduler=schedules)
+    start = str(case.exchange("epoch_2.pth"))
+    _duel(case, _sections(), param_scheduler=schedules, load_from=start, resume=True)
+
+
 def scaled_rates(case: Case) -> None:
     """Of every optimizer."""
     rows = {"type": "LinearLR", "by_epoch": False, "end": 8}
