@@ -20,7 +20,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import addict
 import numpy as np
 import torch
 from packaging.version import Version
@@ -79,8 +78,6 @@ def _allowed_globals() -> list[Any]:
     allowed: list[Any] = [
         (HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
         (ConfigDict, "mmengine.config.config.ConfigDict"),
-        (ConfigDict, "mmcv.utils.config.ConfigDict"),  # OpenMMLab 1.x
-        addict.Dict,
         argparse.Namespace,  # hyperparameters in Lightning's files
         (_OneCycle, "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"),
         (_method_in_file, "builtins.getattr"),
@@ -215,7 +212,7 @@ def _how_to_trust(name: str) -> str:
 def _unreadable(name: str, error: Exception) -> CheckpointError:
     """Return what to say of a file that torch could not read."""
     text = str(error)
-    wanted = sorted(set(re.findall(r"GLOBAL (\w+(?:\.\w+)+)(?!\S)", text)))
+    wanted = sorted(set(re.findall(r"GLOBAL ([\w.]+)(?= was not| whose)", text)))
     if "is not allowed in a checkpoint" in text:
         wanted = ["builtins.getattr"]
     if isinstance(error, pickle.UnpicklingError) and wanted:

@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import tarfile
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ import torch
 from torch import nn
 
 from mm2pl import checkpoint
+from mm2pl.contents import describe
+from mm2pl.convert import convert, load
 from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.config import ConfigDict
 from mm2pl.mmengine.fileio import get_file_backend
@@ -248,6 +251,8 @@ DOORS: dict[str, Callable[[], Any]] = {
         nn.Linear(2, 1), {"type": "Pretrained", "checkpoint": "a.pth", "prefix": "fc."}
     ),
     "CheckpointLoader": lambda: CheckpointLoader.load_checkpoint("a.pth"),
+    "convert": lambda: convert("a.pth", "b.safetensors"),
+    "convert, what it holds": lambda: describe(load("a.pth"), "a.pth"),
     "remote": _memory,
     "downloaded": _downloaded,
 }
@@ -264,9 +269,12 @@ def test_no_door_lets_it_in(door: str, format_: str) -> None:
     assert "--unsafe-load" in str(caught.value)
 
 
-def test_a_refusal_names_what_is_wanted() -> None:
-    _zip(Calls(os.system, "x"), Path("a.pth"))
-    with pytest.raises(CheckpointError, match=r"could run code: (posix|nt)\.system"):
+@pytest.mark.parametrize(
+    ("function", "name"), [(os.system, r"(posix|nt)\.system"), (eval, "eval"), (Path, r"\w+\.Path")]
+)
+def test_a_refusal_names_what_is_wanted(function: Any, name: str) -> None:
+    _zip(Calls(function, "x"), Path("a.pth"))
+    with pytest.raises(CheckpointError, match=f"could run code: {name}"):
         checkpoint.read("a.pth")
 
 
@@ -318,3 +326,13 @@ def test_histories_and_config_dicts_are_read() -> None:
     assert read["history"].mean() == 2.0
     assert type(read["cfg"]) is ConfigDict
     assert read["cfg"].a.b == 1
+
+
+def test_the_namespace_of_a_command_line_is_read_and_nothing_runs_in_it() -> None:
+    """As among the hyperparameters in Lightning's files."""
+    torch.save({"meta": Namespace(lr=0.1, path="x")}, "a.pth")
+    assert checkpoint.read("a.pth")["meta"] == Namespace(lr=0.1, path="x")
+    _zip(Namespace(lr=PAYLOADS["os.system"]), Path("a.pth"))
+    with pytest.raises(CheckpointError, match="could run code"):
+        checkpoint.read("a.pth")
+    assert not Path(HARMED).exists()
