@@ -22,7 +22,8 @@ from mm2pl.mmengine.runner.checkpoint import (
     find_latest_checkpoint,
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
-from mm2pl.resume import exact
+from mm2pl.resume import changes, exact
+from mm2pl.resume.settings import note
 from mm2pl.resume.versions import drop_unknown
 
 
@@ -31,6 +32,8 @@ class RunnerCheckpoints:
 
     # Of the optimizer wrappers, from a checkpoint, until they are told where training begins.
     _resumed_counts: list[int] | None = None
+    # What the run was made with, for its checkpoints.
+    _settings: dict[str, Any] | None = None
     # What is each process's own, for the next checkpoint, where there are several.
     _states_of_ranks: list[dict[str, Any]] | None = None
     # What Lightning was told to load, until the run is prepared; and whose word the source is.
@@ -74,6 +77,7 @@ class RunnerCheckpoints:
 
     def load_or_resume(self: Any) -> None:
         """Load weights or go on from a checkpoint, once, as the config says."""
+        note(self)
         if self._has_loaded:
             return
         if self._resume:
@@ -124,6 +128,8 @@ class RunnerCheckpoints:
         _lightning.set_steps(self.trainer, lightning_layout.steps_of(loaded), meta["iter"])
         if "callbacks" in loaded:  # of Lightning's
             self._hook_callback.resumed = loaded
+        both = resume_optimizer and resume_param_scheduler
+        fresh = changes.prepare(self, loaded) if both else None
         if "optimizer" in loaded and resume_optimizer:
             self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
             self.optim_wrapper.load_state_dict(loaded["optimizer"])
@@ -137,7 +143,10 @@ class RunnerCheckpoints:
             was = bool(meta.get("schedule_per_update"))
             now = self._schedules_per_update
             refuse_other_counts(self.param_schedulers, self.optim_wrapper, was, now)
-            checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
+            if fresh is None:
+                checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
+        if fresh is not None:
+            changes.honour(self, loaded, fresh)
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
         exact.take_up(self, loaded)
 

@@ -62,7 +62,13 @@ class TorchSchedule(_ParamScheduler):
         TypeError: Torch's class does not take the arguments.
     """
 
-    _not_in_state: ClassVar[tuple[str, ...]] = ("optimizer", "need_val_args", "_make", "_schedule")
+    _not_in_state: ClassVar[tuple[str, ...]] = (
+        "optimizer",
+        "need_val_args",
+        "made_with",
+        "_make",
+        "_schedule",
+    )
 
     def __init__(
         self,
@@ -76,6 +82,8 @@ class TorchSchedule(_ParamScheduler):
     ) -> None:
         self.need_val_args = issubclass(kind, ReduceLROnPlateau)
         self._check(kind, by_epoch, monitor, kwargs)
+        own = {"begin": begin, "end": end, "by_epoch": by_epoch, "monitor": monitor}
+        self.made_with: dict[str, Any] = {"type": kind.__name__, **own, **kwargs}
         self._attach(optimizer, "lr", begin, end, -1, by_epoch, False)
         count_steps(optimizer)
         self.monitor = monitor

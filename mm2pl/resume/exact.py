@@ -11,7 +11,7 @@ from torch import nn
 
 from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
-from mm2pl.resume import kept, random_states
+from mm2pl.resume import changes, kept, random_states
 from mm2pl.resume.reading import Place, Resumed
 from mm2pl.resume.versions import VERSION
 
@@ -39,6 +39,7 @@ def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
         "iter": meta["iter"],
         "validated": bool(validating or runner._hook_callback.validated_at == meta["iter"]),
         "counts": [wrapper._inner_count for wrapper in wrappers_of(runner.optim_wrapper)],
+        "settings": runner._settings,
         "ranks": gathered or [_of_this_rank(runner, meta)],
     }
 
@@ -107,11 +108,14 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
             f"The checkpoint holds the random states of {len(state['ranks'])} processes, not of"
             f" {runner.world_size}: random numbers begin anew, as in MMEngine."
         )
+        _take_up_place(runner, state)
         return
     own = state["ranks"][runner.rank]
     now = random_states.from_plain(own["random"])
     place = None if own["reading"] is None else Place.from_plain(own["reading"])
     at_border = not loop.by_epoch or place is None or not place.given
+    if place is not None:
+        changes.move(runner, state, place)
     with torch.no_grad():
         for name, buffer in runner.bare_model.named_buffers():
             if name in own["buffers"]:
@@ -125,6 +129,19 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
         if loop.by_epoch:
             loop.reading.go_to(place, loop.dataloader)
     runner._resumed_counts = state["counts"]
+
+
+def _take_up_place(runner: Runner, state: Mapping[str, Any]) -> None:
+    """Go on at the place in the data, among other processes than those that read it."""
+    loop: Any = runner.train_loop
+    reading = state["ranks"][0]["reading"]
+    if reading is None or not reading["given"]:
+        return
+    place = Place(given=reading["given"], round=reading["round"])
+    changes.move(runner, state, place)
+    loop.resumed = Resumed(place)
+    if loop.by_epoch:
+        loop.reading.go_to(place, loop.dataloader)
 
 
 def _put_gradients(model: nn.Module, gradients: Mapping[str, Any]) -> None:

@@ -52,6 +52,11 @@ def _try(own: dict[str, Any]) -> None:
     _of_type(int, own["epoch"], own["iter"], *own["counts"])
     _of_type(bool, own["validated"])
     _of_type(list, own["ranks"])
+    settings = own.get("settings")
+    if settings is not None:
+        _of_type(dict, settings["run"], settings["optimizers"])
+        for optimizer in settings["optimizers"].values():
+            _of_type(dict, optimizer["made"], optimizer["groups"], *optimizer["schedules"])
     for rank in own["ranks"]:
         _of_type(dict, rank["gradients"], rank["buffers"])
         states = [random_states.from_plain(rank["random"])]

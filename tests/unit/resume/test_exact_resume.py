@@ -208,4 +208,4 @@ def test_what_is_stored_is_plain(tmp_path: Path) -> None:
             visit(part)
 
     visit(checkpoint.read(tmp_path / "iter_3.pth")["mm2pl"])
-    assert found <= {dict, list, int, float, bool, type(None), torch.Tensor}
+    assert found <= {dict, list, int, float, bool, str, type(None), torch.Tensor}
