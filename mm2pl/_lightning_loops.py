@@ -6,7 +6,7 @@ Lightning's do, in their order, and leave that out: every callback gets all its 
 counters count. Whether there is somebody to tell is looked at when a run over batches begins, and
 of the profiler at every step; then the steps are Lightning's own.
 
-Checked on Lightning 2.5.0 to 2.6.6.
+Checked on Lightning 2.5.0 to 2.6.6; with a later one the steps are Lightning's own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import lightning
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
@@ -25,8 +26,14 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.combined_loader import _MaxSizeCycle
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from packaging.version import Version
 
 from mm2pl._lightning import NEVER, NullProfiler, QuietModule
+from mm2pl.strategies import WrappedModelStrategy
+
+_NEXT = Version("2.7.dev0")  # not looked at yet
+# Both do at a step what Lightning's base of all strategies does.
+_STRATEGIES = (SingleDeviceStrategy, WrappedModelStrategy)
 
 # Methods of a LightningModule that Lightning calls for each batch, and the steps here do not.
 _PASSED_BY = (
@@ -62,9 +69,10 @@ def nobody_listens(trainer: pl.Trainer, module: pl.LightningModule | None) -> bo
     """Whether there is nobody, callbacks aside, whom Lightning would tell of a step's parts."""
     strategy: Any = trainer.strategy
     return (
-        type(trainer.profiler) is NullProfiler  # type: ignore[attr-defined]
+        Version(lightning.__version__) < _NEXT
+        and type(trainer.profiler) is NullProfiler  # type: ignore[attr-defined]
         and not call.log.isEnabledFor(logging.DEBUG)
-        and type(strategy) is SingleDeviceStrategy
+        and type(strategy) in _STRATEGIES
         and type(strategy.precision_plugin) is Precision
         and isinstance(module, QuietModule)
         and strategy.model is module
@@ -133,10 +141,14 @@ def _end_batch(connector: Any, results: Any) -> None:
 class LeanEpochLoop(_Lean, _TrainingEpochLoop):
     """Lightning's loop over the batches of a training epoch."""
 
+    _look_for_sigterm: Callable[[], None] | None = None
+
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
         trainer: Any = self.trainer
         self.module = None
+        if trainer.world_size > 1:  # from Lightning 2.5.1 on, unless the run looks by itself
+            self._look_for_sigterm = getattr(self, "_broadcast_sigterm_tensor", None)
         if (
             self.max_steps == -1
             and trainer.accumulate_grad_batches == 1
@@ -164,6 +176,8 @@ class LeanEpochLoop(_Lean, _TrainingEpochLoop):
             super().advance(data_fetcher)
             return
         self.val_loop._restarting = False
+        if self._look_for_sigterm is not None:
+            self._look_for_sigterm()
         batch = _next(data_fetcher)
         progress, connector, results = self.batch_progress, trainer._logger_connector, self._results
         total: Any = progress.total

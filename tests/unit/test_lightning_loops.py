@@ -242,6 +242,14 @@ def test_a_debug_log_is_told_of_each_call(tmp_path: Path) -> None:
     assert not any(peek.lean)
 
 
+def test_the_steps_of_a_lightning_that_was_not_looked_at_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning.__version__", "2.7.0rc1")
+    runner_of(tmp_path, EPOCHS, "run", custom_hooks=[peek := Peek()]).train()
+    assert not any(peek.lean)
+
+
 @pytest.mark.parametrize("point", ["on_train_batch_start", "on_after_backward"])
 def test_a_module_with_a_point_of_its_own_gets_it(tmp_path: Path, point: str) -> None:
     runner = runner_of(tmp_path, EPOCHS, "run", custom_hooks=[peek := Peek()])
