@@ -19,6 +19,7 @@ Statistic = TypeVar("Statistic", bound=Callable[..., Any])
 
 # Bounds what a history that nobody reads keeps waiting: device memory, if its values are tensors.
 _MOST_PENDING = 1024
+_FLOAT = np.dtype(np.float64)
 
 
 class HistoryBuffer:
@@ -250,8 +251,13 @@ class _Column:
 
 
 def _dtype(old: np.dtype[Any], values: list[Any]) -> np.dtype[Any]:
-    if all(type(value) is float for value in values):
-        return np.result_type(old, np.float64)
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return old if old is _FLOAT else np.result_type(old, _FLOAT)
+    if kinds == {int}:
+        whole = np.asarray(values).dtype
+        if whole.kind == "i":  # else one is too large for it
+            return np.result_type(old, whole)
     return np.result_type(old, *{np.asarray(value).dtype for value in values})
 
 
