@@ -31,6 +31,14 @@ _HELD = {  # what a key stands for, in the order in which it is said
     "global_step": None,
     contents.LIGHTNING: None,
 }
+_MMENGINES = {  # what MMEngine and mm2pl alone read, and what it stands for
+    "meta": "meta",
+    "message_hub": "the histories",
+    "mm2pl": _HELD["mm2pl"],
+    contents.RAW: "the averaged weights",
+    "optimizer": None,  # there by Lightning's names
+    "param_schedulers": None,
+}
 
 
 class Choices(NamedTuple):
@@ -41,12 +49,14 @@ class Choices(NamedTuple):
         add_prefix: Put before the names of all weights.
         raw: The weights in training where the file has their moving average as well.
         weights_only: Leave out what a run needs to go on.
+        plain: Of a ``.ckpt`` only what any Lightning reads, without mm2pl and MMEngine.
     """
 
     strip_prefix: str = ""
     add_prefix: str = ""
     raw: bool = False
     weights_only: bool = False
+    plain: bool = False
 
 
 def load(path: str) -> Any:
@@ -99,7 +109,10 @@ def convert(
         ConfigError: The target cannot be meant.
     """
     refuse_target(source, target, force)
-    content, notes = converted(load(source), source, target, choices or Choices())
+    choices = choices or Choices()
+    if choices.plain and PurePosixPath(target).suffix not in LIGHTNING:
+        raise ConfigError(f"{target} is no .ckpt, and only such a file can be a plain one")
+    content, notes = converted(load(source), source, target, choices)
     if PurePosixPath(target).suffix == published.SUFFIX:
         data, more = published.pack(content["state_dict"], content["meta"], target)
         checkpoint.write_by(lambda file: file.write(data), target)
@@ -122,8 +135,11 @@ def converted(
     suffix = PurePosixPath(target).suffix
     key, weights = contents.weights_in(loaded, source)
     chosen, notes = _chosen(loaded, weights, source, choices)
+    if choices.plain and not choices.weights_only and contents.is_run(loaded):
+        return _plain_run(loaded, chosen, notes)
     lightnings = contents.kind(loaded) == "lightning" and suffix not in LIGHTNING
-    if any(choices) or suffix == published.SUFFIX or key != "state_dict" or lightnings:
+    some = any(choices._replace(plain=False))
+    if some or suffix == published.SUFFIX or key != "state_dict" or lightnings:
         content = {"meta": _meta(loaded), "state_dict": chosen}
         if key is not None:  # else the file is nothing but weights
             notes += _left_out(loaded, key)
@@ -137,6 +153,8 @@ def converted(
         content = dict(loaded)
     if suffix in LIGHTNING and contents.LIGHTNING not in content:
         notes += _complete(content)
+    if choices.plain:
+        content.pop("meta", None)
     return content, notes
 
 
@@ -145,12 +163,14 @@ def _chosen(
 ) -> tuple[Mapping[str, Any], list[str]]:
     """Return the weights that are wanted, under the names that are wanted, and notes."""
     notes = []
-    if choices.raw and contents.RAW not in loaded:
+    averaged = contents.RAW in loaded
+    if choices.raw and not averaged:
         raise CheckpointError(
             f"{source} holds one set of weights, none averaged", hint="leave out --raw"
         )
     versions = getattr(weights, "_metadata", {})
-    if choices.raw:
+    # A plain Trainer knows no average: it goes on with those in training.
+    if choices.raw or (averaged and choices.plain):
         weights = {**weights, **contents.raw_weights(loaded)}
     start, added = choices.strip_prefix, choices.add_prefix
     found = {name: value for name, value in weights.items() if str(name).startswith(start)}
@@ -197,6 +217,22 @@ def _left_out(loaded: Mapping[str, Any], key: str) -> list[str]:
     return [f"left out: {', '.join(said)}"] if said else []
 
 
+def _plain_run(
+    loaded: Mapping[str, Any], weights: Mapping[str, Any], notes: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a run as Lightning alone would have saved it."""
+    content = dict(loaded)
+    if contents.LIGHTNING not in content:
+        notes += _complete(content)[:1]
+    held = [words for key, words in _MMENGINES.items() if content.pop(key, None) is not None]
+    content["state_dict"] = weights
+    if len(weights) < len(loaded["state_dict"]):
+        for key in ("loops", "optimizer_states", "lr_schedulers"):
+            del content[key]
+        held.append("the run, as weights are missing")
+    return content, [*notes, f"left out: {', '.join(filter(None, held))}"]
+
+
 def _complete(content: dict[str, Any]) -> list[str]:
     """Put in what Lightning needs to load a file, and to resume it if it holds a run."""
     from mm2pl import lightning_layout  # imports Lightning
@@ -214,9 +250,10 @@ def _complete(content: dict[str, Any]) -> list[str]:
     if contents.RAW in content:
         notes.append(
             "it holds averaged weights: a plain Trainer goes on from them, mm2pl and MMEngine from"
-            " those in training"
+            " those in training; --plain writes those in training alone"
         )
-    return notes
+    # HistoryBuffer is pickled by MMEngine's name.
+    return [*notes, "--plain writes one that Lightning reads where mm2pl is not installed"]
 
 
 def _same(source: str, target: str) -> bool:

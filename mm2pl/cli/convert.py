@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   mm2pl convert epoch_20.pth                            say what the file holds
   mm2pl convert epoch_20.pth weights.safetensors        publish the weights
   mm2pl convert epoch_20.pth epoch_20.ckpt              for Lightning's Trainer, to go on with
+  mm2pl convert epoch_20.pth plain.ckpt --plain --add-prefix model.
   mm2pl convert lightning.ckpt weights.pth --strip-prefix model.
   mm2pl convert epoch_20.pth backbone.pth --strip-prefix backbone.
 """
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--add-prefix", default="", metavar="P", help="put P before the weights' names")
     add("--raw", action="store_true", help="of averaged weights (EMA), take those in training")
     add("--weights-only", action="store_true", help="leave out what a run needs to go on")
+    add("--plain", action="store_true", help="a .ckpt that needs neither mm2pl nor MMEngine")
     add("--force", action="store_true", help="replace OUT if it is there")
     add("--json", action="store_true", help="say what IN holds as one JSON object")
     add(
@@ -51,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     """Convert a file, or say what it holds."""
     from mm2pl import convert
 
-    choices = convert.Choices(args.strip_prefix, args.add_prefix, args.raw, args.weights_only)
+    choices = convert.Choices(
+        args.strip_prefix, args.add_prefix, args.raw, args.weights_only, args.plain
+    )
     if args.target is None and (any(choices) or args.force):
         args.parser.error("OUT is missing: these options say how to write it")
     if args.target is not None and args.json:

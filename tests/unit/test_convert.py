@@ -21,6 +21,7 @@ from mm2pl import checkpoint, contents
 from mm2pl.convert import Choices, convert, load
 from mm2pl.errors import CheckpointError, ConfigError
 from mm2pl.runner import Runner
+from tests.unit.schedule_runs import Line
 from tests.unit.test_hostile_checkpoints import FORMATS, HARMED, PAYLOADS
 from tests.unit.test_published import same
 from tests.unit.test_runner import config
@@ -158,11 +159,59 @@ def test_a_plain_module_takes_its_weights_back(files: dict[str, str]) -> None:
 def test_lightning_says_itself_that_weights_are_no_run(files: dict[str, str]) -> None:
     notes = convert(files["plain"], "a.ckpt", Choices(weights_only=True))
     assert "nothing to resume" in notes[-1]
-    with warnings.catch_warnings(), pytest.raises(KeyError, match="only the model"):
+    trainer = plain_trainer(3, ".", enable_checkpointing=False)
+    loader = torch.utils.data.DataLoader(torch.ones(4, 2))
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain_trainer(3, ".", enable_checkpointing=False).fit(
-            Plain(), torch.utils.data.DataLoader(torch.ones(4, 2)), ckpt_path="a.ckpt"
-        )
+        with pytest.raises(KeyError, match="only the model"):
+            trainer.fit(Plain(), loader, ckpt_path="a.ckpt")
+
+
+class Wrapped(pl.LightningModule):
+    """The model of the runs above, in a program of Lightning's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Line()
+
+    def training_step(self, batch: Any, index: int) -> Any:
+        return self.net(batch, batch[:, :1], mode="loss")["loss"]
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters())
+
+
+@pytest.mark.parametrize("source", ["run", "bare", "ema"])
+def test_a_plain_file_is_read_by_anybody_and_resumed_by_lightning(
+    files: dict[str, str], source: str
+) -> None:
+    (*_, note) = convert(files[source], "a.ckpt", Choices(plain=True, add_prefix="net."))
+    assert note.startswith("left out: meta, the histories")
+    held = torch.load("a.ckpt", weights_only=True)  # as nothing of ours is allowed here
+    raw = contents.raw_weights(load(files[source])) if source == "ema" else weights(files[source])
+    assert same(held["state_dict"], {f"net.{name}": value for name, value in raw.items()})
+    module, trainer = Wrapped(), plain_trainer(3, ".", enable_checkpointing=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few workers
+        trainer.fit(module, torch.utils.data.DataLoader(torch.ones(8, 2), 4), ckpt_path="a.ckpt")
+    assert (trainer.current_epoch, trainer.global_step) == (3, 6)
+    (optimizer,) = trainer.optimizers
+    assert {state["step"].item() for state in optimizer.state.values()} == {6.0}
+
+
+def test_a_plain_part_is_no_run(files: dict[str, str]) -> None:
+    notes = convert(files["run"], "a.ckpt", Choices(plain=True, strip_prefix="fc.w"))
+    assert "the run, as weights are missing" in notes[-1]
+    assert not contents.is_lightning_run(load("a.ckpt"))
+
+
+def test_plain_weights_have_no_meta_and_lightnings_own_file_stays(files: dict[str, str]) -> None:
+    convert(files["run"], "a.safetensors")
+    convert("a.safetensors", "b.ckpt", Choices(plain=True))
+    convert(files["plain"], "c.ckpt", Choices(plain=True))
+    assert set(load("b.ckpt")) >= {"state_dict", "epoch", "global_step", contents.LIGHTNING}
+    assert not {"meta", "optimizer_states"} & set(load("b.ckpt"))
+    assert list(load("c.ckpt")) == list(load(files["plain"]))
 
 
 def test_prefixes_rename_weights_and_modules(files: dict[str, str]) -> None:
@@ -259,6 +308,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a list": (lambda: convert("list.pth", "c.pth"), "list.pth holds a list, not weights"),
     "no weights": (lambda: convert("meta.pth", "c.pth"), "no weights under `state_dict`; it holds"),
     "two candidates": (lambda: convert("two.pth", "c.pth"), "Hint: there are weights under x, y"),
+    "plain, of another format": (
+        lambda: convert("a.pth", "c.pth", Choices(plain=True)),
+        "c.pth is no .ckpt",
+    ),
     "no such place": (_target("/proc/none/c.pth"), "/proc/none/c.pth cannot be written"),
 }
 
