@@ -25,6 +25,10 @@ FOUR = {"train_cfg": {"by_epoch": True, "max_epochs": 4}}
 SELDOM = {"default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 9}}}
 NONE = {"default_hooks": {"checkpoint": None}}
 DISTRIBUTED = {"launcher": "pytorch", "env_cfg": {"dist_cfg": {"backend": "gloo"}}}
+ASYNC = {
+    "default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 1, "async_save": True}}
+}
+_ASYNC = pytest.mark.proves("HOOKS.CheckpointHook.async_save")
 JOBS: dict[str, dict[str, Any]] = {
     "whole": {**FOUR, **SELDOM},
     "cut": {**FOUR, **SELDOM, "signal_at": 3},
@@ -39,6 +43,9 @@ JOBS: dict[str, dict[str, Any]] = {
     "no hook": {**FOUR, **NONE, "signal_at": 2},
     "full": {**FOUR, "wide": True, "full_at": 3},
     "full, goes on": {**FOUR, "wide": True, "resume": True},
+    "saved in the background": {**FOUR, **ASYNC, "signal_at": 3, "wide": True},
+    "background full": {**FOUR, **ASYNC, "wide": True, "full_at": 3},
+    "background full, goes on": {**FOUR, **ASYNC, "wide": True, "resume": True},
     "read only": {**FOUR, "read_only": True},
 }
 
@@ -128,6 +135,13 @@ class TestSigterm:
         assert ended.newest("saved already").name == "epoch_2.pth"
         assert not list(ended.path("saved already").glob("preempted*"))
 
+    @_ASYNC
+    def test_what_is_being_saved_in_the_background_is_waited_for(self, ended: Ended) -> None:
+        status, printed = ended["saved in the background"]
+        assert status == PREEMPTED, printed
+        assert checkpoint.read(ended.newest("saved in the background"))["meta"]["iter"] == 4
+        assert not list(ended.path("saved in the background").glob("preempted*"))
+
     def test_a_validation_is_left_if_its_epoch_is_saved(self, ended: Ended) -> None:
         status, printed = ended["validation, saved"]
         assert status == PREEMPTED, printed
@@ -169,16 +183,18 @@ class TestSigterm:
 @pytest.mark.slow
 @pytest.mark.xdist_group("preemption")
 class TestDisk:
-    def test_a_full_one_is_one_clear_error(self, ended: Ended) -> None:
-        status, printed = ended["full"]
+    @pytest.mark.parametrize("name", ["full", "background full"])
+    def test_a_full_one_is_one_clear_error(self, ended: Ended, name: str) -> None:
+        status, printed = ended[name]
         assert status == 1, printed
         assert "epoch_2.pth cannot be written: File too large" in printed
         assert "Hint: check free space" in printed
 
-    def test_a_full_one_leaves_older_checkpoints_alone(self, ended: Ended) -> None:
-        status, printed = ended["full, goes on"]
+    @pytest.mark.parametrize("name", ["full", "background full"])
+    def test_a_full_one_leaves_older_checkpoints_alone(self, ended: Ended, name: str) -> None:
+        status, printed = ended[f"{name}, goes on"]
         assert status == 0, printed
-        assert f"from path: {ended.path('full') / 'epoch_1.pth'}" in printed
+        assert f"from path: {ended.path(name) / 'epoch_1.pth'}" in printed
         assert "train 1\n" not in printed
 
     def test_one_that_cannot_be_written_is_an_error_before_the_training(self, ended: Ended) -> None:
@@ -190,11 +206,18 @@ class TestDisk:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_25_times_ends_like_one_that_is_not(tmp_path: Path) -> None:
-    seen = json.loads(_forks("kill", str(tmp_path), "25").splitlines()[-1])
+@pytest.mark.parametrize(
+    ("count", "hook"),
+    [(25, {}), pytest.param(10, {"async_save": True}, marks=_ASYNC)],
+    ids=["25 times", "10 times while a file is written in the background"],
+)
+def test_a_run_that_is_killed_ends_like_one_that_is_not(
+    tmp_path: Path, count: int, hook: dict[str, Any]
+) -> None:
+    seen = json.loads(_forks("kill", str(tmp_path), str(count), json.dumps(hook)).splitlines()[-1])
     assert seen["status"] == 0, seen["output"]
     assert seen["ended"] == 0
-    assert seen["cut off"] > 3, "no file was half written when the process was killed"
+    assert seen["cut off"] >= count // 8, "no file was half written when the process was killed"
     assert seen["newest"] == sorted(seen["newest"])
     assert _equal(tmp_path / "killed", tmp_path / "whole")
     left = [{path.name for path in (tmp_path / name).glob("*.pth")} for name in ("killed", "whole")]

@@ -5,8 +5,9 @@
 settings a run sends itself SIGTERM within that iteration, with ``"full_at"`` files cannot grow any
 more from there on.
 
-``training_forks.py kill FOLDER COUNT`` trains to the end in ``FOLDER/whole``; in ``FOLDER/killed``
-it kills the run so many times, and prints what it saw.
+``training_forks.py kill FOLDER COUNT HOOK`` trains to the end in ``FOLDER/whole``; in
+``FOLDER/killed`` it kills the run so many times, and prints what it saw. ``HOOK`` holds arguments
+of the CheckpointHook, as JSON.
 """
 
 from __future__ import annotations
@@ -121,12 +122,12 @@ class Pauses(Hook):
         self.left -= 1
 
 
-def train_wide(folder: str, epochs: int = -1) -> None:
-    hook = {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 2}
+def train_wide(folder: str, until: int, settings: dict[str, Any], epochs: int = -1) -> None:
+    hook = {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 2, **settings}
     best = {"save_best": "error", "rule": "less"}
     changes = {
         "model": {"type": Wide},
-        "train_cfg": {"by_epoch": True, "max_epochs": 60},
+        "train_cfg": {"by_epoch": True, "max_epochs": until},
         "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.001, "momentum": 0.9}},
         "param_scheduler": [{"type": "LinearLR", "start_factor": 0.1, "end": 25}],
         "default_hooks": {"checkpoint": hook | best},
@@ -172,15 +173,15 @@ def train_all(jobs: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def kill(folder: Path, count: int) -> dict[str, Any]:
+def kill(folder: Path, count: int, hook: dict[str, Any]) -> dict[str, Any]:
     """Kill a run at random moments of its next two epochs, setting up and writing included."""
     draw, killed = random.Random(), folder / "killed"
     seen: dict[str, Any] = {"cut off": 0, "ended": 0, "newest": []}
+    until = 2 * count + 10  # however late it is killed, no run comes near the end
     with tempfile.TemporaryFile() as out:
-        os.waitpid(fork(lambda: train_wide(str(folder / "whole")), out), 0)
+        os.waitpid(fork(lambda: train_wide(str(folder / "whole"), until, {}), out), 0)
         for number in range(count):
-            # However late it is killed, no run comes near the end.
-            child = fork(lambda: train_wide(str(killed), epochs=2), out)
+            child = fork(lambda: train_wide(str(killed), until, hook, epochs=2), out)
             if number < 3:
                 time.sleep(draw.uniform(0, 0.5))
             else:
@@ -191,7 +192,7 @@ def kill(folder: Path, count: int) -> dict[str, Any]:
             seen["cut off"] += any(killed.glob(".*.incomplete"))
             marker = killed / "last_checkpoint"
             seen["newest"].append(marker.exists() and int(marker.read_text().split("_")[-1][:-4]))
-        status = os.waitpid(fork(lambda: train_wide(str(killed)), out), 0)[1]
+        status = os.waitpid(fork(lambda: train_wide(str(killed), until, hook), out), 0)[1]
         out.seek(0)
         text = out.read().decode()
     return seen | {"status": os.waitstatus_to_exitcode(status), "output": text[-3000:]}
@@ -213,6 +214,6 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     if sys.argv[1] == "kill":
-        print(json.dumps(kill(Path(sys.argv[2]), int(sys.argv[3]))))
+        print(json.dumps(kill(Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))))
     else:
         print(json.dumps(train_all(json.load(sys.stdin))))
