@@ -144,7 +144,9 @@ def read(
     name = name or (str(path) if path else "the checkpoint")
     if path is not None and not Path(path).is_file():
         what = "is a folder, not a checkpoint" if Path(path).is_dir() else "does not exist"
-        raise CheckpointNotFoundError(f"{name} {what}", hint="check the path")
+        in_parts = Path(path, "meta.pt").is_file()  # of Lightning's FSDP and model parallel runs
+        join = f"python -m lightning.pytorch.utilities.consolidate_checkpoint {name} makes one file"
+        raise CheckpointNotFoundError(f"{name} {what}", hint=join if in_parts else "check the path")
     try:
         if published.is_one(source, name):
             return published.read(source, map_location, name)
@@ -258,8 +260,19 @@ def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str
         raise CheckpointError(
             f"{name} has none of the model's weights; it holds {found}"
             f"{' ...' if len(weights) > 3 else ''}, the model has {', '.join(own[:3])} ...",
-            hint="is it a checkpoint of this model?",
+            hint=_how_to_rename(name, list(map(str, weights)), own),
         )
+
+
+def _how_to_rename(path: str, names: list[str], own: list[str]) -> str:
+    """Say which prefix, taken off or put on, makes the names of a file those of a model."""
+    starts = {"strip": {one.partition(".")[0] for one in names}}
+    starts["add"] = {one.partition(".")[0] for one in own}
+    for way, (given, wanted) in {"strip": (names, own), "add": (own, names)}.items():
+        for start in sorted(f"{one}." for one in starts[way]):
+            if {one[len(start) :] for one in given if one.startswith(start)} & set(wanted):
+                return f"mm2pl convert {path} NEW.pth --{way}-prefix {start}"
+    return "is it a checkpoint of this model?"
 
 
 def _may_rename(part: torch.nn.Module) -> bool:

@@ -21,7 +21,7 @@ _MOST_NAMES = 5
 def kind(loaded: Mapping[str, Any]) -> str:
     """Return who wrote a checkpoint: mm2pl, mmengine, lightning, mmcv or nobody known."""
     meta = meta_of(loaded)
-    if OURS in loaded:
+    if OURS in loaded or ("mmengine_version" in meta and LIGHTNING in loaded):
         return "mm2pl"
     if "mmengine_version" in meta:
         return "mmengine"

@@ -242,6 +242,8 @@ def _complete(content: dict[str, Any]) -> list[str]:
     content.setdefault("epoch", meta.get("epoch", 0))
     content.setdefault("global_step", meta.get("iter", 0))
     content.setdefault(contents.LIGHTNING, metadata.version("lightning"))
+    if "hyper_parameters" in meta:  # load_from_checkpoint makes a module by them
+        content["hyper_parameters"] = meta["hyper_parameters"]
     if not contents.is_lightning_run(content):
         return ["weights only: a Trainer of Lightning's can load them, and has nothing to resume"]
     notes = [

@@ -86,11 +86,12 @@ def _trusting(path: str | None) -> Iterator[None]:
 
 
 def _show(path: str, loaded: Any, as_json: bool) -> None:
-    from mm2pl import contents
+    from mm2pl import contents, published
 
     facts = contents.describe(loaded, path)
     if os.path.isfile(path):
-        facts = {"file size": os.path.getsize(path), **facts}
+        kind = "safetensors" if published.is_one(path, path) else "torch"
+        facts = {"file size": os.path.getsize(path), "format": kind, **facts}
     if as_json:
         print_last(json.dumps({"file": path, **facts}, indent=2, ensure_ascii=False))
         return

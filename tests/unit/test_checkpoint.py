@@ -78,6 +78,31 @@ def test_a_folder_is_named(tmp_path):
         checkpoint.read(tmp_path)
 
 
+def test_a_folder_of_a_sharded_run_of_lightnings_has_a_way(tmp_path):
+    (tmp_path / "meta.pt").touch()
+    with pytest.raises(CheckpointNotFoundError, match=r"consolidate_checkpoint .* makes one file"):
+        checkpoint.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (("net.weight", "net.bias"), "Hint: mm2pl convert a.pth NEW.pth --strip-prefix net."),
+        (("other",), "Hint: is it a checkpoint of this model"),
+    ],
+)
+def test_weights_under_another_prefix_get_the_call_that_renames_them(names, hint):
+    weights = {name: torch.zeros(1) for name in names}
+    with pytest.raises(CheckpointError, match=hint):
+        checkpoint.refuse_stranger({"state_dict": weights}, torch.nn.Linear(2, 1), "a.pth")
+
+
+def test_weights_without_the_models_prefix_get_the_call_that_puts_it_on():
+    model = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 1)})
+    with pytest.raises(CheckpointError, match=r"--add-prefix backbone\."):
+        checkpoint.refuse_stranger({"weight": torch.zeros(1, 2)}, model, "a.pth")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointNotFoundError, match=r"a\.pth does not exist"):
         checkpoint.read(tmp_path / "a.pth")

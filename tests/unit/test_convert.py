@@ -154,6 +154,7 @@ def test_a_plain_module_takes_its_weights_back(files: dict[str, str]) -> None:
     convert("a.safetensors", "b.ckpt", Choices(add_prefix="model."))
     restored = Plain.load_from_checkpoint("b.ckpt", weights_only=False)
     assert same(restored.state_dict(), weights(files["plain"]))
+    assert restored.hparams == {"lr": 0.5}
 
 
 def test_lightning_says_itself_that_weights_are_no_run(files: dict[str, str]) -> None:

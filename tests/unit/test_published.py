@@ -24,6 +24,7 @@ from mm2pl.mmengine.fileio import get_file_backend
 from mm2pl.mmengine.model import initialize
 from mm2pl.mmengine.runner import CheckpointLoader, load_checkpoint
 from mm2pl.mmengine.runner.checkpoint import _load_checkpoint_with_prefix
+from mm2pl.mmengine.utils.dl_utils import load_url
 from mm2pl.runner import Runner
 from tests.unit.mmengine.runner.checkpoint_cases import homes, served
 from tests.unit.test_runner import config
@@ -215,6 +216,13 @@ DOORS: dict[str, Callable[[str], Any]] = {
 def test_every_door_takes_safetensors(door: str) -> None:
     write()
     assert same(DOORS[door]("x.safetensors"), filled().state_dict())
+
+
+def test_a_download_that_is_trusted_is_taken_too() -> None:
+    write()
+    with homes(), served(".") as address:
+        read = load_url(f"{address}/x.safetensors", weights_only=False)
+    assert same(read["state_dict"], filled().state_dict())
 
 
 def _run(**changes: Any) -> Runner:

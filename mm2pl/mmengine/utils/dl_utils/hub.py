@@ -47,14 +47,14 @@ def load_url(
         CheckpointError: It cannot be read.
     """
     # Imported late: reading checkpoints builds on these utilities.
-    from mm2pl import checkpoint
+    from mm2pl import checkpoint, published
 
     folder = model_dir or os.path.join(torch.hub.get_dir(), "checkpoints")
     path = os.path.join(folder, file_name or os.path.basename(urlsplit(url).path))
     if not os.path.exists(path):
         _download(url, path, progress, check_hash)
     source = _unpacked(path)
-    if not weights_only:
+    if not weights_only and not published.is_one(source, url):
         return torch.load(source, map_location=map_location, weights_only=False)
     return checkpoint.read(source, map_location, url)
 
