@@ -36,7 +36,7 @@ types: $(VENV)/.dev  ## mypy, strict
 reference: $(VENV)/.dev  ## install MMEngine 0.10.7 into its own folder, to compare with
 	$(BIN)/python tools/reference.py
 
-bench: $(VENV)/.dev reference  ## cost of a training step, side by side with MMEngine
+bench: $(VENV)/.dev reference  ## cost of a step in training and validation, side by side with MMEngine
 	$(TEST_ENV) $(BIN)/python tools/bench.py
 
 matrix: $(VENV)/.dev reference  ## write compat_matrix.md and the list in docs/differences.md from the code

@@ -11,6 +11,8 @@ processes take turns over several rounds. In a round the steps are cut into bloc
 interval, so that what an engine puts off until it logs counts too; the round's figure is the median
 block, the result the smallest figure of all rounds. How much the rounds differ shows in the last
 column, the median of the rounds' own ratios to MMEngine.
+
+``--calls`` counts the calls of functions instead, Python's and C's, which no other load disturbs.
 """
 
 from __future__ import annotations
@@ -69,6 +71,10 @@ def main() -> None:
     if options.process:
         serve(options.process)
         return
+    if options.calls:
+        for (process, kind), number in count_calls().items():
+            print(f"{process:12}{kind:12}{number:8.1f} calls a step")
+        return
     limit = math.inf if options.limit is None else options.limit
     figures = measure(options.rounds, options.steps)
     print(table(figures))
@@ -88,6 +94,7 @@ def _options() -> argparse.Namespace:
         metavar="X",
         help="fail if a step of mm2pl costs more than X times MMEngine's",
     )
+    parser.add_argument("--calls", action="store_true", help="count calls instead")
     parser.add_argument("--process", choices=PROCESSES, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -150,6 +157,17 @@ def measure(rounds: int, steps: int) -> Measurements:
     return found
 
 
+def count_calls(steps: int = 60) -> dict[tuple[str, str], float]:
+    """Return the calls of functions in a step for each (process, kind) of the two engines."""
+    found = {}
+    for name in ("mmengine", "mm2pl"):
+        with worker(__file__, name) as ask:
+            for kind in ENGINE:
+                ask(kind, 2 * LOG_INTERVAL)  # what happens once in a process
+                found[name, kind] = ask(CALLS + kind, steps)
+    return found
+
+
 @contextlib.contextmanager
 def worker(tool: str, name: str) -> Iterator[Callable[[str, int], Any]]:
     """Start a tool's process for an engine; give a function that lets it measure one kind."""
@@ -199,7 +217,9 @@ def _environment(name: str) -> dict[str, str]:
 
 # --------------------------------------------------------------------------- the processes' side
 
-STAMPS: list[float] = []  # thread CPU time at the start of every forward
+CALLS = "calls:"  # in front of a kind: count calls
+STAMPS: list[float] = []  # thread CPU time, or calls so far, at the start of every forward
+CLOCK: Callable[[], float] = time.thread_time
 
 
 def serve(process: str) -> None:
@@ -225,13 +245,33 @@ def serve(process: str) -> None:
         for request in sys.stdin:
             kind, steps = json.loads(request)
             STAMPS.clear()
-            with tempfile.TemporaryDirectory() as folder:
-                kinds[kind](steps, folder)
+            counting = _counting_calls() if kind.startswith(CALLS) else contextlib.nullcontext()
+            with tempfile.TemporaryDirectory() as folder, counting:
+                kinds[kind.removeprefix(CALLS)](steps, folder)
             print(json.dumps(seconds_a_step(STAMPS)), file=answers, flush=True)
 
 
+@contextlib.contextmanager
+def _counting_calls() -> Iterator[None]:
+    """Let the stamps be numbers of calls."""
+    global CLOCK
+    calls = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    CLOCK = lambda: calls  # noqa: E731
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        CLOCK = time.thread_time
+
+
 def seconds_a_step(stamps: list[float]) -> float:
-    """Return the median over blocks of one log interval."""
+    """Return the median over blocks of one log interval; of calls, if these are the stamps."""
     borders = stamps[::LOG_INTERVAL]
     return (
         statistics.median(end - start for start, end in itertools.pairwise(borders)) / LOG_INTERVAL
@@ -265,7 +305,7 @@ def network() -> Any:
 
     class Network(torch.nn.Linear):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            STAMPS.append(time.thread_time())
+            STAMPS.append(CLOCK())
             return super().forward(inputs)
 
     return Network(FEATURES, 1)

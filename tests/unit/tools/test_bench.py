@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tools import bench
 
 
@@ -41,3 +43,10 @@ def test_a_slower_machine_does_not_count_against_an_engine() -> None:
     found["mm2pl", "raw"] = [2e-4] * 3
     assert bench.against(found, "mm2pl", "epochs") == 1.0
     assert bench.against(found, "mm2pl", "validation") == 2.0
+
+
+@pytest.mark.slow
+def test_a_step_makes_fewer_calls_than_mmengines() -> None:
+    calls = bench.count_calls()
+    ratios = {kind: calls["mm2pl", kind] / calls["mmengine", kind] for kind in bench.ENGINE}
+    assert max(ratios.values()) < 0.9, ratios
