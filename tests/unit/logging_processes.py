@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import torch
 from lightning.pytorch import Callback
 
 from mm2pl.runner import Runner
@@ -51,8 +49,6 @@ def main(folder: str) -> None:
     )
     runner.visualizer.add_scalar("shown", 3.0, step=1)
     runner.train()
-    torch.distributed.barrier()
-    os._exit(0)  # torch's teardown of gloo's groups aborts now and then
 
 
 if __name__ == "__main__":

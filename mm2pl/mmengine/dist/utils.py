@@ -23,6 +23,7 @@ from mm2pl.mmengine.device import (
     is_musa_available,
     is_npu_available,
 )
+from mm2pl.mmengine.dist._ending import end_after_gloo
 from mm2pl.support import MARKERS, unsupported
 
 P = ParamSpec("P")
@@ -164,7 +165,8 @@ def init_dist(
         ValueError: An unknown launcher or ``init_backend``.
         TypeError: ``timeout`` is not a number.
 
-    Differs: works without CUDA too (with ``backend="gloo"``).
+    Differs: works without CUDA too (with ``backend="gloo"``); the process waits at its exit until
+    gloo's threads are at rest, which else abort it now and then.
     """
     if (timeout := kwargs.get("timeout")) is not None:
         try:
@@ -179,6 +181,7 @@ def init_dist(
     if mp.get_start_method(allow_none=True) is None:
         mp.set_start_method("spawn")
     local_rank = _LAUNCHERS[launcher](kwargs)
+    end_after_gloo()
     _init_process_group(backend, init_backend, local_rank, kwargs)
 
 

@@ -85,9 +85,9 @@ def main(engine: str, folder: str, *names: str) -> None:
         if get_rank() == 0:
             found["files"] = _files(Path(folder, name))
         Path(folder, f"{name}.{get_rank()}.json").write_text(json.dumps(found))
-    if launched:
+    if launched and engine != "mm2pl":
         barrier()
-        os._exit(0)  # torch's teardown of gloo's groups aborts now and then
+        os._exit(0)  # gloo's threads abort MMEngine's processes at their end now and then
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Prints on rank 0, as JSON, what the runs have left. ``sharded.py FOLDER``
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,8 +78,6 @@ def main(folder: str) -> None:
     found["strategy"] = by_strategy(folder)
     if get_rank() == 0:
         Path(folder, "left.json").write_text(json.dumps(found))
-    barrier()
-    os._exit(0)  # torch's teardown of gloo's groups aborts now and then
 
 
 if __name__ == "__main__":

@@ -29,5 +29,3 @@ if __name__ == "__main__":
     steps, end = run(config(folder / name, **settings))
     steps = [[str(value) for value in step] for step in steps]
     (folder / f"{name}_{os.environ['RANK']}.json").write_text(json.dumps([steps, end]))
-    torch.distributed.barrier()
-    os._exit(0)  # torch's teardown of gloo's groups aborts now and then
