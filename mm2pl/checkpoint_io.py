@@ -27,7 +27,15 @@ class MMCheckpointIO(TorchCheckpointIO):
 
     ``Trainer(plugins=MMCheckpointIO())`` reads without running code, gives MMEngine's files the
     keys that Lightning looks for, and writes files that are complete or absent.
+
+    Args:
+        raw: Of files with a moving average of the weights, read the weights in training: a plain
+            Trainer has no hook that exchanges them.
     """
+
+    def __init__(self, raw: bool = False) -> None:
+        super().__init__()
+        self._raw = raw
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -60,6 +68,8 @@ class MMCheckpointIO(TorchCheckpointIO):
                 hint="weights alone go into a model by mm2pl.mmengine.runner.load_checkpoint",
             )
         lightning_layout.complete(loaded)
+        if self._raw:
+            loaded["state_dict"] = lightning_layout.in_training(loaded["state_dict"], loaded)
         return loaded
 
 

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning import __version__ as lightning_version
 
+from mm2pl import contents
 from mm2pl.optim import wrappers_of
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
 
-VERSION = "pytorch-lightning_version"
+VERSION = contents.LIGHTNING
 _Saved = MutableMapping[str, Any]
 
+_LIGHTNINGS = (
+    "epoch",
+    "global_step",
+    VERSION,
+    "state_dict",
+    "loops",
+    "callbacks",
+    "optimizer_states",
+    "lr_schedulers",
+    "MixedPrecision",
+)
 _DONE = ("ready", "completed")
 _STARTED = ("ready", "started", "completed")
 _PROCESSED = ("ready", "started", "processed", "completed")
@@ -123,22 +135,39 @@ def complete(checkpoint: _Saved) -> None:
         checkpoint: The content of a file.
     """
     if VERSION not in checkpoint:
-        meta = _meta(checkpoint)
+        meta = contents.meta_of(checkpoint)
         epochs, iters = int(meta.get("epoch", 0)), int(meta.get("iter", 0))
         add(checkpoint, Progress(epochs, 0, iters, steps_of(checkpoint)))
+
+
+def only_lightnings(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Lightning looks at in a checkpoint, which any ``torch.load`` reads.
+
+    Of weights with a moving average those in training, with which the optimizers' states go.
+
+    Args:
+        checkpoint: The content of a file, MMEngine's too.
+    """
+    whole = dict(checkpoint)
+    complete(whole)
+    kept = {key: whole[key] for key in _LIGHTNINGS if key in whole}
+    kept["state_dict"] = in_training(kept["state_dict"], whole)
+    return kept
+
+
+def in_training(weights: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a checkpoint's weights, those in training where they are their moving average."""
+    if contents.RAW not in checkpoint:
+        return weights
+    return {**weights, **contents.raw_weights(checkpoint)}
 
 
 def steps_of(checkpoint: Mapping[str, Any]) -> int:
     """Return Lightning's count of optimizer steps; in MMEngine's files, one for each iteration."""
     if "global_step" in checkpoint:
         return int(checkpoint["global_step"])
-    iters = int(_meta(checkpoint).get("iter", 0))
+    iters = int(contents.meta_of(checkpoint).get("iter", 0))
     return iters * max(1, len(_by_name(checkpoint.get("optimizer"))))
-
-
-def _meta(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = checkpoint.get("meta")
-    return meta if isinstance(meta, Mapping) else {}
 
 
 def _by_name(optimizer: Any, order: Iterable[str] | None = None) -> list[dict[str, Any]]:

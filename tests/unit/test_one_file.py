@@ -253,8 +253,9 @@ def test_last_is_lightnings_where_its_callback_saves(tmp_path: Path) -> None:
         return [ModelCheckpoint(tmp_path / "mine", save_last=True, every_n_train_steps=4)]
 
     fit(config(tmp_path / "a", train_cfg=epochs(1)), behind=saving())
+    meta = checkpoint.read(tmp_path / "mine" / "last.ckpt")["meta"]  # 4, or 6 before Lightning 2.6
     steps, _, _ = fit(config(tmp_path / "a", train_cfg=epochs(2)), "last", saving())
-    assert steps[0][:3] == ("read", 0, 4)
+    assert steps[0][:3] == ("read", meta["epoch"], meta["iter"])
 
 
 @pytest.mark.filterwarnings("ignore:.*there is no last checkpoint available")
@@ -391,6 +392,16 @@ def test_lightnings_callback_counts_on_in_a_resumed_run(tmp_path: Path) -> None:
 
     assert saved() == ["step=10.ckpt", "step=5.ckpt"]
     assert saved(tmp_path / "run" / "iter_7.pth") == ["step=10.ckpt"]
+
+
+def test_lightnings_callback_saves_each_epoch_of_a_run_without_validation(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("val_dataloader", "val_cfg", "val_evaluator"))
+    settings = config(tmp_path / "run", train_cfg=epochs(2), **nothing)
+    settings["custom_hooks"] = [_saving(tmp_path / "among")]
+    fit(settings, behind=[_saving(tmp_path / "behind", save_last=True)])
+    for where, names in (("among", set()), ("behind", {"last.ckpt"})):
+        found = {path.name for path in (tmp_path / where).iterdir()}
+        assert found == {"step=6.ckpt", "step=12.ckpt"} | names
 
 
 def test_a_callbacks_file_is_as_the_hooks(tmp_path: Path) -> None:
@@ -670,3 +681,24 @@ def test_a_plain_trainer_cannot_go_on_from_weights(tmp_path: Path) -> None:
     torch.save({"state_dict": Plain(False).state_dict()}, tmp_path / "weights.pth")
     with pytest.raises(KeyError, match="contains only the model"):
         _by_plain_lightning(False, tmp_path / "weights.pth", plugins=MMCheckpointIO())
+
+
+def test_lightnings_part_of_a_file_needs_nothing_of_mm2pl(tmp_path: Path) -> None:
+    whole = _by_plain_lightning(two=False)
+    saved = checkpoint.read(_saved_by_mm2pl(False, tmp_path))
+    path = tmp_path / "plain.ckpt"
+    torch.save(lightning_layout.only_lightnings(saved), path)
+    assert set(torch.load(path, weights_only=True)) == LIGHTNINGS
+    again = _by_plain_lightning(False, path)
+    assert again.begun == (1, 6)
+    assert digest(again.state_dict()) == digest(whole.state_dict())
+
+
+def test_lightnings_part_has_the_weights_in_training(tmp_path: Path) -> None:
+    _, _, runner = fit(config(tmp_path, train_cfg=epochs(1), custom_hooks=[dict(AVERAGED)]))
+    saved = checkpoint.read(tmp_path / "iter_6.pth")
+    part = lightning_layout.only_lightnings(saved)
+    assert digest(part["state_dict"]) == digest(runner.model.state_dict())
+    assert digest(saved["state_dict"]) != digest(part["state_dict"])
+    read = MMCheckpointIO(raw=True).load_checkpoint(tmp_path / "iter_6.pth")
+    assert digest(read["state_dict"]) == digest(part["state_dict"])
