@@ -31,6 +31,7 @@ from mm2pl.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     MissingPackageError,
+    Mm2plError,
     with_causes,
 )
 from mm2pl.mmengine import __version__ as mmengine_version
@@ -346,7 +347,13 @@ def write_by(save: Callable[[IO[bytes]], Any], path: str, backend_args: Any = No
         if not isinstance(backend, LocalBackend):
             buffer = io.BytesIO()
             save(buffer)
-            backend.put(buffer.getvalue(), path)
+            try:
+                backend.put(buffer.getvalue(), path)
+            except Mm2plError:
+                raise
+            # The clients of storages have errors of their own.
+            except Exception as error:
+                raise CheckpointError(f"{path} cannot be written: {error}") from error
             return
     try:
         with durable.replacing(path) as file:

@@ -22,6 +22,7 @@ from mm2pl.errors import (
 SUFFIX = ".safetensors"
 _LENGTH = 8  # bytes before the header, which say how long that is
 _TORCH_BEGINS = (b"PK\x03\x04", b"\x80")  # an archive, or a pickle
+_ARRAYS = "biuf"  # kinds of NumPy's numbers
 _OURS = "mm2pl"  # the entry that says what JSON could not
 
 
@@ -220,7 +221,7 @@ def _plain(value: Any, path: list[Any], kinds: list[Any]) -> Any:
         value = [list(pair) for pair in value.items()]
     elif isinstance(value, tuple):
         kinds.append([path, "tuple"])
-    elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+    elif isinstance(value, np.ndarray) and value.dtype.kind in _ARRAYS:
         kinds.append([path, str(value.dtype)])
         return value.tolist()
     elif not isinstance(value, list):
@@ -231,4 +232,8 @@ def _plain(value: Any, path: list[Any], kinds: list[Any]) -> Any:
 def _restored(value: Any, kind: str) -> Any:
     if kind == "tuple":
         return tuple(value)
-    return dict(value) if kind == "items" else np.asarray(value, dtype=kind)
+    if kind == "items":
+        return dict(value)
+    if np.dtype(kind).kind not in _ARRAYS:
+        raise ValueError(f"arrays of {kind} are not written")
+    return np.asarray(value, dtype=kind)

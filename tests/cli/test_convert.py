@@ -87,6 +87,7 @@ def test_a_wrong_call_is_told_with_the_usage(arguments: str, expected: str, caps
         ("a.pth code.pth", 2, "Hint: --force"),
         ("a.pth /proc/none/b.pth", 1, "cannot be written"),
         ("https://127.0.0.1:9/x.pth", 1, "cannot be downloaded"),
+        ("memory://none.pth", 2, "memory://none.pth does not exist"),
         ("nothing://x.pth", 2, "no loader or storage is called nothing://"),
     ],
 )

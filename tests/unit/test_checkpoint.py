@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import types
 import zipfile
 from pathlib import Path
 
@@ -168,3 +169,14 @@ def test_text_is_no_pickle_that_wants_something(tmp_path, text):
     (tmp_path / "a.pth").write_text(text)
     with pytest.raises(BrokenCheckpointError, match=r"a\.pth is not a checkpoint"):
         checkpoint.read(tmp_path / "a.pth")
+
+
+def test_what_a_storage_says_at_a_write_is_handed_on():
+    def refuse(content, path):
+        raise OSError(28, "No space left on device")
+
+    backend = types.SimpleNamespace(put=refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "get_file_backend", lambda *_, **__: backend)
+        with pytest.raises(CheckpointError, match=r"s3://a\.pth cannot be written: .*No space"):
+            checkpoint.write({}, "s3://a.pth")

@@ -277,6 +277,9 @@ BROKEN: dict[str, bytes] = {
     "metadata of ours with a strange path": _header(
         json.dumps({"__metadata__": {"mm2pl": '{"kinds": [[["no", "way"], "tuple"]]}'}}).encode()
     ),
+    "metadata of ours with a huge array": _header(
+        b'{"__metadata__": {"a": "x", "mm2pl": "{\\"kinds\\": [[[\\"a\\"], \\"S999999\\"]]}"}}'
+    ),
     "metadata of ours nested without end": _header(
         json.dumps({"__metadata__": {"mm2pl": "[" * 100_000}}).encode()
     ),

@@ -20,6 +20,7 @@ from mm2pl.errors import (
     CheckpointNotFoundError,
     ConfigAssertionError,
     ConfigKeyError,
+    Mm2plError,
     nearest,
 )
 from mm2pl.mmengine.dist import barrier, get_dist_info
@@ -224,7 +225,21 @@ def load_from_fileio(filename: str, map_location: Any = None) -> Any:
             choices=[f"{one}://" for one in nearest(prefix, known)],
             hint="add one with CheckpointLoader.register_scheme",
         ) from error
-    return _checkpoint.read(io.BytesIO(backend.get(filename)), map_location, filename)
+    return _checkpoint.read(_fetched(backend, filename), map_location, filename)
+
+
+def _fetched(storage: Any, filename: str) -> io.BytesIO:
+    try:
+        return io.BytesIO(storage.get(filename))
+    except FileNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"{filename} does not exist", hint="check the path"
+        ) from error
+    except Mm2plError:
+        raise
+    # The clients of storages have errors of their own.
+    except Exception as error:
+        raise CheckpointError(f"{filename} cannot be read: {error}") from error
 
 
 def load_from_ceph(filename: str, map_location: Any = None, backend: str | None = None) -> Any:
@@ -238,7 +253,7 @@ def load_from_ceph(filename: str, map_location: Any = None, backend: str | None 
         backend: The file backend, if another than that of the prefix.
     """
     storage = get_file_backend(filename, backend_args={"backend": backend} if backend else None)
-    return _checkpoint.read(io.BytesIO(storage.get(filename)), map_location, filename)
+    return _checkpoint.read(_fetched(storage, filename), map_location, filename)
 
 
 load_from_pavi = unsupported(

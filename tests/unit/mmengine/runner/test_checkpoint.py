@@ -14,7 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from mm2pl.errors import CheckpointError, MissingPackageError, UnsupportedError
+from mm2pl.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    MissingPackageError,
+    UnsupportedError,
+)
 from mm2pl.mmengine.runner import checkpoint as checkpoints
 from mm2pl.mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_with_prefix
 from mm2pl.mmengine.utils.dl_utils.hub import DownloadError, load_url
@@ -113,6 +118,16 @@ def test_a_checkpoint_comes_from_wherever_fsspec_reaches():
         assert _load_checkpoint("memory://checkpoints/a.pth") == {"x": 1}
     finally:
         fsspec.filesystem("memory").rm("/checkpoints", recursive=True)
+
+
+def test_a_remote_file_that_is_missing_is_named():
+    with pytest.raises(CheckpointNotFoundError, match=r"memory://none\.pth does not exist"):
+        _load_checkpoint("memory://none.pth")
+
+
+def test_what_a_storage_says_is_handed_on(tmp_path):
+    with pytest.raises(CheckpointError, match=r"cannot be read: .*directory"):
+        _load_checkpoint(tmp_path.as_uri())
 
 
 def test_a_uri_of_a_local_file_is_loaded(tmp_path):
