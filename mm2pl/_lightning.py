@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.optimizer import _optimizers_to_device
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
@@ -328,12 +328,19 @@ def publish_losses(trainer: pl.Trainer, outputs: Any, metrics: Any) -> None:
 
 
 def check_without_validation(callback: pl.Callback, alone: bool) -> None:
-    """Let an EarlyStopping that says not when look at the ends of epochs, if nothing is validated.
+    """Let a callback that says not when look, or save, at the ends of epochs, if none is validated.
 
     Lightning decides it by the Trainer's arguments, which say nothing of when a run validates here.
     """
-    if isinstance(callback, EarlyStopping) and callback._check_on_train_epoch_end is None and alone:
-        callback._check_on_train_epoch_end = True
+    for kind, name in _AT_EPOCHS_END.items():
+        if alone and isinstance(callback, kind) and getattr(callback, name) is None:
+            setattr(callback, name, True)
+
+
+_AT_EPOCHS_END: dict[type[pl.Callback], str] = {
+    EarlyStopping: "_check_on_train_epoch_end",
+    ModelCheckpoint: "_save_on_train_epoch_end",
+}
 
 
 def to_device(module: pl.LightningModule, trainer: pl.Trainer) -> None:

@@ -69,8 +69,8 @@ class HookCallback(DividedPoints, pl.Callback):
         self._point = self.validated_at = None
         _lightning.forget_stop(trainer)
         arrange(trainer, self, self._runner.hooks)  # the list may have been changed by hand
-        for native in self.natives:
-            _lightning.check_without_validation(native.callback, self._runner._val_loop is None)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            _lightning.check_without_validation(callback, self._runner._val_loop is None)
         known = self.natives
         self._runner.prepare(stage)
         for native in self.natives:
