@@ -31,14 +31,13 @@ _HELD = {  # what a key stands for, in the order in which it is said
     "global_step": None,
     contents.LIGHTNING: None,
 }
-_MMENGINES = {  # what MMEngine and mm2pl alone read, and what it stands for
+_MMENGINES: dict[str, str] = {  # what MMEngine and mm2pl alone read, and what it stands for
     "meta": "meta",
     "message_hub": "the histories",
-    "mm2pl": _HELD["mm2pl"],
+    "mm2pl": "random states and the place in the data",
     contents.RAW: "the averaged weights",
-    "optimizer": None,  # there by Lightning's names
-    "param_schedulers": None,
 }
+_EPOCHS = "the file does not say how long an epoch is: from within one, Lightning begins it again"
 
 
 class Choices(NamedTuple):
@@ -221,16 +220,17 @@ def _plain_run(
     loaded: Mapping[str, Any], weights: Mapping[str, Any], notes: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return a run as Lightning alone would have saved it."""
-    content = dict(loaded)
-    if contents.LIGHTNING not in content:
-        notes += _complete(content)[:1]
-    held = [words for key, words in _MMENGINES.items() if content.pop(key, None) is not None]
-    content["state_dict"] = weights
+    from mm2pl import lightning_layout  # imports Lightning
+
+    content = {**lightning_layout.only_lightnings(loaded), "state_dict": weights}
+    held = [words for key, words in _MMENGINES.items() if key in loaded]
+    if contents.LIGHTNING not in loaded:
+        notes = [*notes, _EPOCHS]
     if len(weights) < len(loaded["state_dict"]):
         for key in ("loops", "optimizer_states", "lr_schedulers"):
             del content[key]
         held.append("the run, as weights are missing")
-    return content, [*notes, f"left out: {', '.join(filter(None, held))}"]
+    return content, [*notes, f"left out: {', '.join(held)}"]
 
 
 def _complete(content: dict[str, Any]) -> list[str]:
@@ -246,9 +246,7 @@ def _complete(content: dict[str, Any]) -> list[str]:
         content["hyper_parameters"] = meta["hyper_parameters"]
     if not contents.is_lightning_run(content):
         return ["weights only: a Trainer of Lightning's can load them, and has nothing to resume"]
-    notes = [
-        "the file does not say how long an epoch is: from within one, Lightning begins it again"
-    ]
+    notes = [_EPOCHS]
     if contents.RAW in content:
         notes.append(
             "it holds averaged weights: a plain Trainer goes on from them, mm2pl and MMEngine from"

@@ -21,6 +21,7 @@ from torch import nn
 from mm2pl import checkpoint, published
 from mm2pl.errors import BrokenCheckpointError, CheckpointError, MissingPackageError
 from mm2pl.mmengine.fileio import get_file_backend
+from mm2pl.mmengine.infer._checkpoint_config import config_in
 from mm2pl.mmengine.model import initialize
 from mm2pl.mmengine.runner import CheckpointLoader, load_checkpoint
 from mm2pl.mmengine.runner.checkpoint import _load_checkpoint_with_prefix
@@ -77,6 +78,11 @@ def test_weights_meta_and_module_versions_come_back_as_they_were() -> None:
     assert same(read["state_dict"], filled().state_dict())
     assert read["state_dict"]._metadata == filled().state_dict()._metadata
     assert read["meta"] == META
+
+
+def test_an_inferencer_finds_the_config_in_them() -> None:
+    write()
+    assert config_in(checkpoint.read("x.safetensors"), "x.safetensors").a == 1
 
 
 def test_arrays_in_meta_come_back_with_their_dtype() -> None:
