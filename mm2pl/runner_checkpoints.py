@@ -32,6 +32,8 @@ class RunnerCheckpoints:
 
     # Of the optimizer wrappers, from a checkpoint, until they are told where training begins.
     _resumed_counts: list[int] | None = None
+    # Hooks whose states cannot be in checkpoints, as was told.
+    _hooks_left_out: frozenset[str] = frozenset()
     # What the run was made with, for its checkpoints.
     _settings: dict[str, Any] | None = None
     # What is each process's own, for the next checkpoint, where there are several.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
-from mm2pl.resume import changes, kept, random_states
+from mm2pl.resume import changes, hook_states, kept, random_states
 from mm2pl.resume.reading import Place, Resumed
 from mm2pl.resume.versions import VERSION
 
@@ -40,6 +40,7 @@ def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
         "validated": bool(validating or runner._hook_callback.validated_at == meta["iter"]),
         "counts": [wrapper._inner_count for wrapper in wrappers_of(runner.optim_wrapper)],
         "settings": runner._settings,
+        "hooks": hook_states.collect(runner),
         "ranks": gathered or [_of_this_rank(runner, meta)],
     }
 
@@ -60,11 +61,21 @@ def _of_this_rank(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any]:
         "gradients": _gradients(runner.bare_model),
         # Those of rank 0 are among the weights; statistics of BatchNorm are each rank's own.
         "buffers": {
-            name: buffer.detach().cpu()
-            for name, buffer in runner.bare_model.named_buffers()
+            f"{begins}{name}": buffer.detach().cpu()
+            for begins, model in _models(runner)
+            for name, buffer in model.named_buffers()
             if runner.rank
         },
     }
+
+
+def _models(runner: Runner) -> Iterator[tuple[str, nn.Module]]:
+    """Go through the model and the averages of it, with what their names begin with."""
+    yield "", runner.bare_model
+    averages = [getattr(hook, "ema_model", None) for hook in runner.hooks]
+    for index, average in enumerate(averages):
+        if isinstance(average, nn.Module):
+            yield f"hooks[{index}].", average
 
 
 def _place(loop: Any, meta: Mapping[str, Any]) -> Place | None:
@@ -103,6 +114,7 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
     state, meta = loaded.get(KEY), loaded["meta"]
     if state is None or (state["epoch"], state["iter"]) != (meta["epoch"], meta["iter"]):
         return  # MMEngine's, or one that was changed since
+    hook_states.put_back(runner, state.get("hooks", {}))
     if len(state["ranks"]) != runner.world_size:
         runner.logger.warning(
             f"The checkpoint holds the random states of {len(state['ranks'])} processes, not of"
@@ -117,9 +129,10 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
     if place is not None:
         changes.move(runner, state, place)
     with torch.no_grad():
-        for name, buffer in runner.bare_model.named_buffers():
-            if name in own["buffers"]:
-                buffer.copy_(own["buffers"][name])
+        for begins, model in _models(runner):
+            for name, buffer in model.named_buffers():
+                if f"{begins}{name}" in own["buffers"]:
+                    buffer.copy_(own["buffers"][f"{begins}{name}"])
     kept.put_back(loop, place, own.get("data"), runner.logger)
     put = partial(_put_gradients, runner.bare_model, own["gradients"])
     put()  # now too: the optimizer wrappers will look whether a window is whole

@@ -52,6 +52,7 @@ def _try(own: dict[str, Any]) -> None:
     _of_type(int, own["epoch"], own["iter"], *own["counts"])
     _of_type(bool, own["validated"])
     _of_type(list, own["ranks"])
+    _of_type(dict, own.get("hooks", {}))
     settings = own.get("settings")
     if settings is not None:
         _of_type(dict, settings["run"], settings["optimizers"])

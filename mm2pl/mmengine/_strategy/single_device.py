@@ -10,7 +10,7 @@ from torch import nn
 
 from mm2pl import checkpoint as checkpoint_files
 from mm2pl.environment import take_up_seed
-from mm2pl.errors import ConfigError
+from mm2pl.errors import CheckpointError, ConfigError
 from mm2pl.latest_checkpoint import naming_a_good_one
 from mm2pl.mmengine._strategy.base import WRAPPER_PREFIX, BaseStrategy
 from mm2pl.mmengine.device import get_device
@@ -129,6 +129,11 @@ class SingleDeviceStrategy(BaseStrategy):
         """
         self.logger.info(f"Resume checkpoint from {filename}")
         loaded = self.load_checkpoint(filename, map_location=map_location, callback=callback)
+        if resume_optimizer and "optimizer" not in loaded:
+            raise CheckpointError(
+                f"{filename} holds no optimizer, so its run cannot go on as it was",
+                hint="resume_optimizer=False goes on with a new one",
+            )
         if resume_optimizer:
             self.load_optim_state_dict(loaded.pop("optimizer"))
         if resume_param_scheduler and hasattr(self, "param_schedulers"):

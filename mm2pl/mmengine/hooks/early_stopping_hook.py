@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from math import inf, isfinite
 from typing import Any
@@ -25,6 +26,9 @@ class _MetricNotFoundError(Mm2plError, RuntimeError):
 @HOOKS.register_module()
 class EarlyStoppingHook(Hook):
     """Sets ``runner.train_loop.stop_training`` when ``monitor`` has reached a plateau.
+
+    Differs: what it has counted is in checkpoints, so that a resumed run ends where the run without
+    a break would have; MMEngine's begins to count anew.
 
     Args:
         monitor: Name of the metric, as in the results of a validation.
@@ -64,6 +68,10 @@ class EarlyStoppingHook(Hook):
         self.stopping_threshold = stopping_threshold
         self.wait_count = 0
         self.best_score = -inf if greater else inf
+        # Why it has ended the training; empty as long as it has not.
+        self.stopped = ""
+        self._runner: Any = None
+        self._judged_at: int | None = -1
 
     def _init_rule(self, monitor: str) -> str:
         return infer_rule(monitor, self._default_greater_keys, self._default_less_keys)
@@ -106,6 +114,9 @@ class EarlyStoppingHook(Hook):
                 "EarlyStoppingHook sets",
                 key_path="train_cfg.type",
             )
+        if trains(runner):
+            self._runner = runner
+            self._stay_stopped()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, Any] | None = None) -> None:
         """Stop training, or not."""
@@ -115,9 +126,51 @@ class EarlyStoppingHook(Hook):
             return
         stop, reason = self._check_stop_condition(metrics[self.monitor])
         # A validation alone has no training to stop.
+        if trains(runner):
+            self._judged_at = _iteration(runner)
+            self.stopped = reason
         if stop and trains(runner):
             runner.train_loop.stop_training = True
             runner.logger.info(reason)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it has counted, the validation at hand included."""
+        judge, score = self, self._score_at_hand()
+        if score is not None:
+            judge = copy.copy(self)
+            _, judge.stopped = judge._check_stop_condition(score)
+        counted = {name: getattr(judge, name) for name in ("wait_count", "best_score", "stopped")}
+        return counted | {"settings": self._settings()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count on; with other settings the training is not ended for what the old ones said."""
+        settings = state_dict["settings"]
+        if (settings["monitor"], settings["rule"]) != (self.monitor, self.rule):
+            return
+        self.wait_count, self.best_score = state_dict["wait_count"], state_dict["best_score"]
+        if settings == self._settings():
+            self.stopped = state_dict["stopped"]
+            self._stay_stopped()
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("monitor", "rule", "min_delta", "check_finite", "patience", "stopping_threshold")
+        return {name: getattr(self, name) for name in names}
+
+    def _stay_stopped(self) -> None:
+        if self.stopped and self._runner is not None:
+            self._runner.train_loop.stop_training = True
+            self._runner.logger.info(f"The training was ended before: {self.stopped}")
+
+    def _score_at_hand(self) -> float | None:
+        """Return the score of a validation in which other hooks come first, and save."""
+        runner = self._runner
+        if runner is None or self._judged_at == _iteration(runner):
+            return None
+        scalars = runner.message_hub.log_scalars
+        name = f"val/{self.monitor}"
+        if not (runner.train_loop.validating or runner.trainer.validating) or name not in scalars:
+            return None
+        return float(scalars[name].current())
 
     def _miss(self, metrics: dict[str, Any]) -> None:
         if self.strict:
@@ -131,3 +184,7 @@ class EarlyStoppingHook(Hook):
             f"include `monitor` ({self.monitor}).",
             stacklevel=2,
         )
+
+
+def _iteration(runner: Any) -> int | None:
+    return getattr(runner.train_loop, "iter", None)
