@@ -226,7 +226,7 @@ class LateLoader:
         """Read the end of the data as a ``for`` loop does, which also lets the workers go."""
         if self._open is not None:
             next(self._open, None)
-            self._open = None
+            self.abandon()  # there may be more than the loader said
 
     def abandon(self) -> None:
         """Let the workers go without reading on."""

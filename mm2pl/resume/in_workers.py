@@ -2,7 +2,8 @@
 
 Random states come with each batch, being small. What dataset and transforms keep may be large (a
 mosaic's cache): each worker keeps copies of it as it was after its last few batches, for it reads
-ahead, and is asked for one of them when a checkpoint is saved.
+ahead, and is asked for one of them when a checkpoint is saved. A dataset without indices sends it
+with each batch: its workers end when they have no more, before their last batches are trained on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ class Carried(NamedTuple):
         states: Random states; None if they are as after the worker's batch before.
         changed: What dataset and transforms were found to keep without telling it.
         ended: Whether a dataset without indices has no more for this worker.
+        own: What such a dataset and its transforms keep, pickled; a text says why it cannot be.
     """
 
     batch: Any
@@ -43,6 +45,7 @@ class Carried(NamedTuple):
     states: States | None
     changed: tuple[str, ...]
     ended: bool
+    own: bytes | str | None
 
 
 class Carrying:
@@ -64,6 +67,7 @@ class Carrying:
         self._last: States | None = None
         self._number = 0
         self._ring: _Ring | None = None
+        self._keepers: dict[str, own_states.Keeper] = {}
         self._watch: own_states.Watch | None = None
         self.ended = False
 
@@ -78,7 +82,9 @@ class Carrying:
         self._number += 1
         if self._watch is None:
             self._watch = own_states.Watch(info.dataset)
-            if self._theirs is not None:
+            if self._streams:
+                self._keepers = own_states.keepers(dataset=info.dataset)
+            elif self._theirs is not None:
                 self._ring = _Ring(info.dataset, self._kept, self._theirs[info.id])
         changed = self._watch.end()
         self._watch.begin()
@@ -86,7 +92,16 @@ class Carrying:
             self._ring.note(self._number)
         states = random_states.take(cuda=False)
         news, self._last = None if states == self._last else states, states
-        return Carried(batch, info.id, self._number, news, changed, self.ended)
+        own = _pickled(self._keepers) if self._keepers else None
+        return Carried(batch, info.id, self._number, news, changed, self.ended, own)
+
+
+def _pickled(keepers: dict[str, own_states.Keeper]) -> bytes | str:
+    try:
+        return pickle.dumps({path: keeper.get() for path, keeper in keepers.items()})
+    # The state is whatever the user's class returns.
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 class _Void:
@@ -165,9 +180,11 @@ class Channel:
         pairs = [Pipe() for _ in range(workers)]
         self._mine = [mine for mine, _ in pairs]
         self.theirs = [theirs for _, theirs in pairs]
+        self._processes: list[Any] = []
 
-    def started(self) -> None:
+    def started(self, processes: list[Any]) -> None:
         """Give the workers' ends out of hand, once they have them."""
+        self._processes = processes
         for connection in self.theirs:
             connection.close()
 
@@ -180,9 +197,11 @@ class Channel:
         connection = self._mine[worker]
         try:
             connection.send(number)
-            if not connection.poll(_PATIENCE):
+            # The end of the pipe is not seen: other workers may have inherited it.
+            waited = wait([connection, self._processes[worker].sentinel], _PATIENCE)
+            if connection not in waited and not connection.poll():
                 connection.close()  # a late answer would be taken for the next
-                raise RuntimeError(f"it did not answer within {_PATIENCE:.0f} seconds")
+                raise RuntimeError("it has ended" if waited else "it does not answer")
             answer = connection.recv()
             if isinstance(answer, str):
                 raise RuntimeError(answer)
@@ -217,7 +236,8 @@ class Start:
         outlive_one_sigterm()
         info: Any = get_worker_info()
         if isinstance(info.dataset, Stream):
-            vars(info)["dataset"] = info.dataset.dataset  # what the user's functions know
+            # What the user's functions know; it is not meant to be set.
+            object.__setattr__(info, "dataset", info.dataset.dataset)
         if self._init is not None:
             self._init(worker)
         if worker in self._own:

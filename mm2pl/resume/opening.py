@@ -75,6 +75,8 @@ def _telling(kind: Any) -> Any:
         self.changed.update(batch.changed)
         if batch.ended:
             self.ended.add(worker)
+        if batch.own is not None:
+            self.packed[worker] = batch.own
         if batch.states is not None:
             self.random_states[worker] = batch.states
         return batch.batch
@@ -99,10 +101,12 @@ def opened(
     attributes = loader.__dict__
     workers = loader.num_workers
     new = bool(workers) and not has_pool(loader)
-    channel = Channel(workers) if new and own_states.keepers(dataset=loader.dataset) else None
+    streams = isinstance(loader.dataset, IterableDataset)
+    keeps = new and not streams and own_states.keepers(dataset=loader.dataset)
+    channel = Channel(workers) if keeps else None
     carrying = Carrying(loader, stand is not None, channel)
     changed: dict[str, Any] = {}
-    if workers or isinstance(loader.dataset, IterableDataset):
+    if workers or streams:
         changed["collate_fn"] = carrying
     if new:
         changed["worker_init_fn"] = Start(loader, states, own)
@@ -122,8 +126,9 @@ def opened(
     if workers and not hasattr(batches, "random_states"):
         batches.__class__ = _telling(batches.__class__)
         batches.channel, batches.numbers, batches.changed = channel, {}, set[str]()
+        batches.packed = {}
         if channel is not None:
-            channel.started()
+            channel.started(batches._workers)
     elif workers:
         states |= batches.random_states  # its workers are older than this round
         own |= batches.own

@@ -6,6 +6,8 @@ random comes back from them with each batch.
 
 from __future__ import annotations
 
+import logging
+import pickle
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
@@ -22,9 +24,8 @@ from mm2pl.resume.opening import Rest, has_pool, is_plain, is_stream, opened
 from mm2pl.resume.random_states import States
 
 _READ_AGAIN = (
-    "The {} batches of this round that the run was trained on are read again, to come to its"
-    " place: {} cannot tell where it is. With state_dict and load_state_dict it goes on without"
-    " reading."
+    "The {} batches that come before in the data are read again: {} cannot tell where it is. With"
+    " state_dict and load_state_dict it goes on without reading."
 )
 
 
@@ -203,8 +204,7 @@ class Reading:
         batches: Iterator[Any] = iter(loader)
         if ahead is not None:
             if not told and ahead.given:
-                who = type(getattr(loader, "dataset", loader)).__name__
-                print_log(_READ_AGAIN.format(ahead.given, who), logger="current")
+                tell_read_again(loader, ahead.given)
                 for _ in islice(batches, ahead.given):
                     pass
             self.place.given = ahead.given
@@ -282,19 +282,28 @@ class Reading:
             return
         self.reasons |= source.changed
         place.last, place.ended = source.last, sorted(source.ended)
-        if source.channel is None:
-            return
         found = own_states.keepers(dataset=loader.dataset)
         names = {path: keeper.name for path, keeper in found.items()}
         for worker, number in source.numbers.items():
             place.own.pop(worker, None)
             try:
-                states = source.channel.ask(worker, number)
+                states = _told(source, worker, number)
             except RuntimeError as error:
                 self.reasons.add(f"worker {worker} of the dataset cannot tell its state: {error}")
             else:
                 place.own[worker] = own_states.only_plain(states, names, self.reasons)
         place.told = all("dataset" in place.own.get(worker, ()) for worker in source.numbers)
+
+
+def _told(source: Any, worker: int, number: int) -> own_states.States:
+    """Return what a worker's dataset and transforms kept after one of its batches."""
+    packed = source.packed.get(worker)
+    if isinstance(packed, str):
+        raise RuntimeError(packed)
+    if packed is not None:
+        states: own_states.States = pickle.loads(packed)
+        return states
+    return {} if source.channel is None else source.channel.ask(worker, number)
 
 
 def knows(loader: Any, place: Place) -> bool:
@@ -331,6 +340,12 @@ def _skip(sampler: Any, ahead: Place, next_round: Callable[[], None] | None) -> 
             return indices
         ahead.given = left
         next_round()
+
+
+def tell_read_again(loader: Any, count: int) -> None:
+    """Say that batches are read which the run was trained on, and why."""
+    who = type(getattr(loader, "dataset", loader)).__name__
+    print_log(_READ_AGAIN.format(count, who), logger="current", level=logging.WARNING)
 
 
 def draw_base_seed(loader: DataLoader[Any]) -> None:

@@ -13,7 +13,7 @@ from mm2pl.mmengine.registry.errors import used_at
 from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.resume import random_states
 from mm2pl.resume.opening import is_plain, is_stream
-from mm2pl.resume.reading import Place, Reading, Resumed, draw_base_seed
+from mm2pl.resume.reading import Place, Reading, Resumed, draw_base_seed, tell_read_again
 
 _SKIPS = (
     "The checkpoint holds no random states: the {} batches that it was trained on are skipped"
@@ -88,7 +88,10 @@ class _InfiniteDataloaderIterator:
             total: How many batches come before it, over all rounds.
         """
         now = place.now
+        if place.loader:
+            self._iterator = None
         if self._iterator is not None:
+            tell_read_again(self._dataloader, total - self.total)
             while self.total < total:
                 next(self)
         else:
