@@ -131,7 +131,9 @@ def lines(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def as_size(count: int) -> str:
-    """Return a number of bytes in kB or MB."""
+    """Return a number of bytes in bytes, kB or MB."""
+    if count < 1000:
+        return f"{count} bytes"
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
@@ -182,6 +184,8 @@ def _versions(meta: Mapping[str, Any]) -> list[str]:
 def _resumed_by(loaded: Mapping[str, Any]) -> str:
     able = ["mm2pl", "MMEngine"] if is_run(loaded) else []
     able += ["Lightning"] if is_lightning_run(loaded) else []
+    if not able and "message_hub" in loaded and "epoch" in meta_of(loaded):
+        return "mm2pl with resume=dict(exact=False), MMEngine: with a new optimizer"
     return ", ".join(able) or "nobody: weights to start from"
 
 

@@ -134,25 +134,26 @@ def converted(
     suffix = PurePosixPath(target).suffix
     key, weights = contents.weights_in(loaded, source)
     chosen, notes = _chosen(loaded, weights, source, choices)
-    if choices.plain and not choices.weights_only and contents.is_run(loaded):
-        return _plain_run(loaded, chosen, notes)
-    lightnings = contents.kind(loaded) == "lightning" and suffix not in LIGHTNING
-    some = any(choices._replace(plain=False))
-    if some or suffix == published.SUFFIX or key != "state_dict" or lightnings:
+    of_lightning = contents.kind(loaded) == "lightning"
+    whole = key == "state_dict" and not choices.weights_only
+    if suffix in LIGHTNING and whole and (choices.plain or of_lightning):
+        content, more = _by_lightning(loaded, chosen)
+        notes += more
+    elif any(choices) or suffix == published.SUFFIX or key != "state_dict" or of_lightning:
         content = {"meta": _meta(loaded), "state_dict": chosen}
         if key is not None:  # else the file is nothing but weights
             notes += _left_out(loaded, key)
-        if contents.RAW in loaded and not choices.raw:
+        if contents.RAW in loaded and not (choices.raw or choices.plain):
             notes.append("the averaged weights are written; --raw takes those in training")
-        starts = {str(name).partition(".")[0] for name in content["state_dict"]}
-        if lightnings and len(starts) == 1:
+        starts = {str(name).partition(".")[0] for name in chosen}
+        if of_lightning and len(starts) == 1:
             start = f"{starts.pop()}."
             notes.append(f"all names begin with {start}: --strip-prefix {start} takes it off")
     else:
         content = dict(loaded)
     if suffix in LIGHTNING and contents.LIGHTNING not in content:
         notes += _complete(content)
-    if choices.plain:
+    if choices.plain and not of_lightning:
         content.pop("meta", None)
     return content, notes
 
@@ -216,21 +217,25 @@ def _left_out(loaded: Mapping[str, Any], key: str) -> list[str]:
     return [f"left out: {', '.join(said)}"] if said else []
 
 
-def _plain_run(
-    loaded: Mapping[str, Any], weights: Mapping[str, Any], notes: list[str]
+def _by_lightning(
+    loaded: Mapping[str, Any], weights: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a run as Lightning alone would have saved it."""
+    """Return what Lightning alone would have saved, with these weights, and notes."""
     from mm2pl import lightning_layout  # imports Lightning
 
-    content = {**lightning_layout.only_lightnings(loaded), "state_dict": weights}
-    held = [words for key, words in _MMENGINES.items() if key in loaded]
-    if contents.LIGHTNING not in loaded:
-        notes = [*notes, _EPOCHS]
+    notes, held, content = [], [], dict(loaded)
+    if contents.kind(loaded) != "lightning":
+        held = [words for key, words in _MMENGINES.items() if key in loaded]
+        content = lightning_layout.only_lightnings(loaded)
+        if contents.is_lightning_run(content) and contents.LIGHTNING not in loaded:
+            notes.append(_EPOCHS)
+    content["state_dict"] = weights
     if len(weights) < len(loaded["state_dict"]):
+        # Optimizers know weights by their numbers.
         for key in ("loops", "optimizer_states", "lr_schedulers"):
-            del content[key]
+            content.pop(key, None)
         held.append("the run, as weights are missing")
-    return content, [*notes, f"left out: {', '.join(held)}"]
+    return content, [*notes, *([f"left out: {', '.join(held)}"] if held else [])]
 
 
 def _complete(content: dict[str, Any]) -> list[str]:

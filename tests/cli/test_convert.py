@@ -29,7 +29,7 @@ def test_a_file_is_described_on_standard_output(capsys: Out) -> None:
     lines = dict(line.strip().split(":", 1) for line in out.splitlines())
     assert out.startswith("a.pth:\n")
     assert lines["written by"].strip() == "MMEngine 0.10.7"
-    assert lines["weights"].strip() == "2 (1 float32, 1 int64), 14 values, 0.1 kB: net (2)"
+    assert lines["weights"].strip() == "2 (1 float32, 1 int64), 14 values, 64 bytes: net (2)"
     assert err == ""
 
 

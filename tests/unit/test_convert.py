@@ -200,6 +200,24 @@ def test_a_plain_file_is_read_by_anybody_and_resumed_by_lightning(
     assert {state["step"].item() for state in optimizer.state.values()} == {6.0}
 
 
+def test_a_plain_file_without_an_optimizer_needs_nobody_else_either(files: dict[str, str]) -> None:
+    held = {key: value for key, value in load(files["ema"]).items() if "optimizer" not in key}
+    checkpoint.write(held, "a.pth")
+    for plainly in (Choices(plain=True), Choices(plain=True, weights_only=True)):
+        notes = convert("a.pth", "b.ckpt", plainly, force=True)
+        assert not [note for note in notes if "--raw" in note]
+        assert same(
+            torch.load("b.ckpt", weights_only=True)["state_dict"], contents.raw_weights(held)
+        )
+
+
+def test_a_run_of_lightnings_stays_one_under_other_names(files: dict[str, str]) -> None:
+    assert convert(files["plain"], "a.ckpt", Choices(strip_prefix="model.", add_prefix="x.")) == []
+    assert contents.is_lightning_run(load("a.ckpt"))
+    convert(files["plain"], "b.ckpt", Choices(strip_prefix="model.0."))
+    assert not contents.is_lightning_run(load("b.ckpt"))
+
+
 def test_a_plain_part_is_no_run(files: dict[str, str]) -> None:
     notes = convert(files["run"], "a.ckpt", Choices(plain=True, strip_prefix="fc.w"))
     assert "the run, as weights are missing" in notes[-1]
@@ -400,6 +418,8 @@ def test_a_description_says_who_wrote_a_file_and_who_can_go_on(files: dict[str, 
     assert told["run"]["written by"].startswith("mm2pl (as MMEngine 0.10.7")
     assert told["plain"]["written by"] == f"Lightning {pl.__version__}"
     assert told["plain"]["resumed by"] == "Lightning"
+    best = {key: value for key, value in load(files["bare"]).items() if key != "optimizer"}
+    assert "new optimizer" in contents.describe(best, "best")["resumed by"]
 
 
 def test_a_description_counts_what_a_file_holds(files: dict[str, str]) -> None:
@@ -418,7 +438,7 @@ def test_a_description_counts_what_a_file_holds(files: dict[str, str]) -> None:
 
 def test_a_description_has_a_line_for_each_fact(files: dict[str, str]) -> None:
     lines = contents.lines(contents.describe(load(files["plain"]), "plain"))
-    assert lines["weights"] == "7 (6 float32, 1 int64), 15 values, 0.1 kB: model (7)"
+    assert lines["weights"] == "7 (6 float32, 1 int64), 15 values, 64 bytes: model (7)"
     assert lines["optimizers"] == "states of 4 parameters in 1 group, lr 0.001"
     assert lines["callbacks"] == "1: ModelCheckpoint"
     assert lines["more"].startswith("2: hparams_name, hyper_parameters")
