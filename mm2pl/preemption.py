@@ -26,6 +26,13 @@ STATUS = 128 + signal.SIGTERM
 # torchrun hands on the SIGTERM that a scheduler sends to all processes of a job anyway.
 _SAME_NOTICE = 5.0
 _NOTICED = b"mm2pl: SIGTERM: saving after this iteration; a second SIGTERM ends the run at once\n"
+_NOTICED_BY_ONE = (
+    b"mm2pl: SIGTERM: saving once all processes know, within seconds or a few iterations\n"
+)
+# Asking the others takes a third of a toy's step, and on a GPU waits for it: so seldom, but often
+# enough that no scheduler loses patience.
+_ASK_EVERY = 1.0  # seconds
+_ASK_AFTER = 20  # iterations at most
 
 
 class Preempted(SystemExit):
@@ -43,8 +50,8 @@ class Preempted(SystemExit):
 class Preemption(pl.Callback):
     """Ends a training after the iteration in which SIGTERM arrives.
 
-    All ranks end after the same iteration, whichever of them were told. A handler of the user's
-    is left alone.
+    All ranks end after the same iteration, whichever of them were told: they ask each other about
+    once a second. A handler of the user's is left alone.
 
     Args:
         runner: The run.
@@ -55,6 +62,8 @@ class Preemption(pl.Callback):
         self._arrived: float | None = None
         self._alone = runner.world_size == 1
         self._whole = True  # between two iterations, and not in a validation
+        self._asked = time.monotonic()
+        self._every = self._left = 1  # iterations, the same in all ranks
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         before = _lightning.take_over_sigterm(trainer)
@@ -65,7 +74,7 @@ class Preemption(pl.Callback):
         now = time.monotonic()
         if self._arrived is None:
             self._arrived = now
-            os.write(2, _NOTICED)
+            os.write(2, _NOTICED if self._alone else _NOTICED_BY_ONE)
         elif "TORCHELASTIC_RUN_ID" not in os.environ or now - self._arrived > _SAME_NOTICE:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -73,9 +82,15 @@ class Preemption(pl.Callback):
     def _is_due(self, trainer: pl.Trainer) -> bool:
         if self._alone:
             return self._arrived is not None
-        flag = torch.tensor(int(self._arrived is not None), device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-        return bool(flag.item())
+        now = time.monotonic()
+        told = [float(self._arrived is not None), (now - self._asked) / self._every]
+        reduced = torch.tensor(told, device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(reduced, torch.distributed.ReduceOp.MAX)
+        due, seconds = reduced.tolist()
+        fitting = int(_ASK_EVERY / max(seconds, 1e-6))
+        self._every = self._left = max(1, min(fitting, 2 * self._every, _ASK_AFTER))
+        self._asked = now
+        return bool(due)
 
     def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
         self._whole = False
@@ -85,7 +100,8 @@ class Preemption(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         self._whole = True
-        if self._is_due(trainer):
+        self._left -= 1
+        if (self._alone or self._left <= 0) and self._is_due(trainer):
             self._end()
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
