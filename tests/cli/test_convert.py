@@ -10,8 +10,25 @@ import torch
 
 from mm2pl.cli import main
 from mm2pl.convert import load
+from tests.cli.calls import HERE, run, write_config
+from tests.conftest import Reference
 
 Out = pytest.CaptureFixture[str]
+# With MMEngine: two epochs, and on to four from the first argument.
+_THEIRS = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+from mmengine.config import Config
+from mmengine.runner import Runner
+start = sys.argv[1]
+for work_dir, epochs in (("theirs", 2), (sys.argv[2], 4)):
+    cfg = Config.fromfile("config.py")
+    cfg.merge_from_dict(dict(work_dir=work_dir, train_cfg=dict(max_epochs=epochs)))
+    cfg.merge_from_dict(dict(resume=epochs == 4, load_from=start if epochs == 4 else None))
+    if epochs == 4 or not sys.argv[3:]:
+        cfg.experiment_name = work_dir
+        Runner.from_cfg(cfg).train()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +114,24 @@ def test_a_mistake_has_its_status(arguments: str, status: int, expected: str, ca
     assert expected in err
     assert err.count("mm2pl: error: ") == 1
     assert out == ""
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_alike_from_its_file_in_each_format(
+    reference: Reference, tmp_path: Path, capsys: Out
+) -> None:
+    """MMEngine's file, as Lightning's, and that as MMEngine's again."""
+    write_config(tmp_path)
+    reference.process("-c", _THEIRS, "theirs/epoch_2.pth", "whole", cwd=tmp_path)
+    assert main(["convert", "theirs/epoch_2.pth", "a.ckpt"]) == 0
+    assert main(["convert", "a.ckpt", "b.pth"]) == 0
+    assert "resumed by:      mm2pl, MMEngine, Lightning" in capsys.readouterr().out
+    reference.process("-c", _THEIRS, "b.pth", "again", "only", cwd=tmp_path)
+    options = ["--resume", "a.ckpt", "--work-dir", "ours"]
+    done = run("fit", "config.py", *options, "--trainer.max_epochs", "4", folder=tmp_path)
+    assert done.status == 0, done.err
+    whole, *others = (load(f"{name}/epoch_4.pth") for name in ("whole", "again", "ours"))
+    for other in others:
+        assert other["meta"]["iter"] == whole["meta"]["iter"] == 16
+        for name, weight in whole["state_dict"].items():
+            assert torch.equal(other["state_dict"][name], weight)
