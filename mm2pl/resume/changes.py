@@ -58,7 +58,7 @@ def prepare(runner: Runner, loaded: Mapping[str, Any]) -> Fresh | None:
     if runner.param_schedulers is not None:
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     found = list(parts(runner))
-    if not found or any(one._global_step > 0 for part in found for one in part[2]):
+    if not found or any(getattr(one, "_global_step", 1) > 0 for part in found for one in part[2]):
         return None
     note(runner)
     for name, wrapper, _ in found:
@@ -386,6 +386,8 @@ def _change(before: Any, after: Any) -> str:
 
 def _short(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return "none"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
