@@ -84,10 +84,12 @@ def _allowed_globals() -> list[Any]:
         (_method_in_file, "builtins.getattr"),
         codecs.encode,  # of the bytes in arrays; torch allows these three itself from 2.5 on
         bytearray,
+        bytes,  # of empty arrays
         set,
         np.ndarray,
         np.dtype,
         *{type(np.dtype(kind)) for kind in (*kinds, np.str_, np.uint16, np.uint32, np.uint64)},
+        *{type(np.dtype(kind)) for kind in (np.int8, np.complex64, np.complex128)},
     ]
     for name in names:
         allowed += [(getattr(arrays, it), f"{name}.{it}") for it in ("_reconstruct", "scalar")]

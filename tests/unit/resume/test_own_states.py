@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,21 @@ from torch.utils.data import BatchSampler, RandomSampler
 from mm2pl import checkpoint
 from mm2pl.mmengine.registry import DATA_SAMPLERS
 from mm2pl.resume.in_workers import _Packed
-from tests.unit.resume.resume_runs import Noisy, config, disturb, epochs, iterations, loader, rest
+from mm2pl.resume.own_states import not_plain
+from tests.unit.resume.resume_runs import (
+    Noisy,
+    config,
+    digest,
+    disturb,
+    epochs,
+    iterations,
+    loader,
+    rest,
+)
 from tests.unit.resume.resume_runs import run as run_once
 
 pytestmark = pytest.mark.filterwarnings("ignore:scheduler.step")
+BIT_GENERATORS = (np.random.PCG64, np.random.Philox, np.random.SFC64, np.random.MT19937)
 PERSISTENT = {"num_workers": 2, "persistent_workers": True}
 
 
@@ -276,3 +288,37 @@ def test_equal_arrays_are_kept_once_for_several_batches() -> None:
     assert [a is b for a, b in zip(before.arrays, after.arrays, strict=True)] == [True, False]
     assert pickle.loads(before.head, buffers=before.arrays)["changing"].sum() == 0
     assert pickle.loads(after.head, buffers=after.arrays)["changing"].sum() == 1000
+
+
+_NUMBERS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
+PLAIN: dict[str, Any] = {
+    "nothing": None,
+    "numbers": [True, 1, -(10**30), 1.5, float("inf"), 1j],
+    "texts": ["", "ü", b"", b"x"],
+    "collections": [(), (1, (2,)), {3}, set(), {}, {(1, "a"): 2}, OrderedDict(a=1)],
+    "tensors": [torch.zeros(0), torch.ones(2, dtype=torch.float16), torch.tensor(1)],
+    "arrays": [np.ones((2, 3), kind)[:, ::-1] for kind in _NUMBERS],
+    "empty arrays": [np.zeros((0, 4), kind) for kind in _NUMBERS],
+    "texts in arrays": np.array(["a", "bc"]),
+    "scalars": [np.ones((), kind)[()] for kind in _NUMBERS],
+    "generators": [
+        *(random.Random(1).getstate(), np.random.RandomState(1).get_state(legacy=False)),
+        *(np.random.Generator(kind(1)).bit_generator.state for kind in BIT_GENERATORS),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_passes_for_plain_can_be_read(name: str, tmp_path: Path) -> None:
+    assert not_plain(PLAIN[name]) is None
+    checkpoint.write({"found": PLAIN[name]}, str(tmp_path / "plain.pth"))
+    found = checkpoint.read(tmp_path / "plain.pth")["found"]
+    assert digest(found) == digest(PLAIN[name])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Path("x"), {"a": [object()]}, np.array([{}]), {Path("x"): 1}, deque(), {1: slice(2)}, int],
+)
+def test_what_could_not_be_read_does_not_pass(value: Any) -> None:
+    assert not_plain(value) is not None
