@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mm2pl.cli.output import print_last, say, table
-from mm2pl.errors import CheckpointNotFoundError
+from mm2pl.errors import BrokenCheckpointError, CheckpointError, CheckpointNotFoundError
 
 _EXAMPLES = """examples:
   mm2pl convert epoch_20.pth                            say what the file holds
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr), _trusting(args.unsafe_load):
             if args.target is not None:
                 notes = convert.convert(args.source, args.target, choices, args.force)
-                written = convert.load(args.target)
+                written = _read_back(args.target, notes)
             else:
                 written, notes = convert.load(args.source), []
     except CheckpointNotFoundError as error:
@@ -73,8 +73,22 @@ def run(args: argparse.Namespace) -> int:
         raise
     for note in notes:
         say(f"note: {note}")
-    _show(args.target or args.source, written, args.json)
+    if written is not None:
+        _show(args.target or args.source, written, args.json)
     return 0
+
+
+def _read_back(path: str, notes: list[str]) -> Any:
+    """Return what was written; None if only one who trusts it can read it, as was so of IN."""
+    from mm2pl import convert
+
+    try:
+        return convert.load(path)
+    except BrokenCheckpointError:
+        raise
+    except CheckpointError as error:
+        notes.append(f"{error.message}, as IN does; a .safetensors file cannot hold them")
+        return None
 
 
 @contextlib.contextmanager

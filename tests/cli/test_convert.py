@@ -75,6 +75,16 @@ def test_a_file_that_is_trusted_may_run_code_and_json_stays_json(capsys: Out) ->
     assert "it may run any code" in err
 
 
+def test_a_file_that_only_trust_can_read_stays_one_and_that_is_said(capsys: Out) -> None:
+    assert main(["convert", "code.pth", "b.pth", "--unsafe-load", "code.pth"]) == 0
+    assert "note: b.pth holds objects that could run code: pathlib" in capsys.readouterr().err
+    assert (
+        main(["convert", "code.pth", "c.pth", "--weights-only", "--unsafe-load", "code.pth"]) == 0
+    )
+    assert "left out: root" in capsys.readouterr().err
+    assert sorted(load("c.pth")["state_dict"]) == ["net.a", "net.b"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
