@@ -437,6 +437,8 @@ def moved_by(
     """
     if old is None or new is None or _batches(old) == _batches(new):
         return given
+    if by_epoch and new["batches"] is not None and given == old["batches"]:
+        return int(new["batches"])  # all of them, the last of which may have been a short one
     sizes = [(one["run"][BATCH_SIZE] or 0) * one["run"][PROCESSES] for one in (old, new)]
     if sizes[0] and sizes[1]:
         given = given * sizes[0] // sizes[1]

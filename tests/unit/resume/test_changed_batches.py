@@ -50,9 +50,9 @@ def train(
     ("size", "given", "line"),
     [
         (2, 4, "2 batches are now 4"),
-        (8, 1, "2 batches are now 1"),
-        (5, 1, "2 batches are now 1"),
-        (22, 0, "2 batches are now 0"),
+        pytest.param(8, 1, "2 batches are now 1", marks=pytest.mark.slow),
+        pytest.param(5, 1, "2 batches are now 1", marks=pytest.mark.slow),
+        pytest.param(22, 0, "2 batches are now 0", marks=pytest.mark.slow),
     ],
 )
 def test_the_epoch_goes_on_at_the_first_sample_not_seen(
@@ -63,6 +63,12 @@ def test_the_epoch_goes_on_at_the_first_sample_not_seen(
     assert found == whole[22 + given * size :]
     assert line in said(runner)
     assert f"train_dataloader.batch_size: 4 -> {size}" in said(runner)
+
+
+def test_an_epoch_that_was_read_is_not_begun_again(tmp_path: Path) -> None:
+    whole, _ = train(tmp_path / "whole", 4)
+    found, _ = train(tmp_path / "new", 5, tmp_path / "whole" / "iter_6.pth")
+    assert found == whole[22:]
 
 
 def test_iterations_are_counted_on(tmp_path: Path) -> None:
@@ -90,6 +96,7 @@ def test_a_round_of_an_iteration_loop_goes_on_there(tmp_path: Path) -> None:
     assert len(found) == 18
 
 
+@pytest.mark.slow
 def test_what_is_left_of_the_epoch_of_fewer_samples_may_be_nothing(tmp_path: Path) -> None:
     train(tmp_path / "whole", 4)
     found, runner = train(tmp_path / "new", 4, tmp_path / "whole" / "iter_10.pth", length=12)
@@ -98,6 +105,7 @@ def test_what_is_left_of_the_epoch_of_fewer_samples_may_be_nothing(tmp_path: Pat
     assert "samples of train_dataloader.dataset: 22 -> 12" in said(runner)
 
 
+@pytest.mark.slow
 def test_schedules_by_iteration_are_those_of_as_many_iterations(tmp_path: Path) -> None:
     both = BARE | {
         "param_scheduler": [WARM_UP | {"end": 3, "by_epoch": True, "convert_to_iter_based": True}]

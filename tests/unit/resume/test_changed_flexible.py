@@ -28,6 +28,7 @@ def train(folder: Path, start: Path | None = None, **changes: Any) -> tuple[Rate
     return rates, runner
 
 
+@pytest.mark.slow
 def test_a_changed_schedule_is_where_it_would_be(tmp_path: Path) -> None:
     truth, _ = train(tmp_path / "truth", param_scheduler=[cosine(T_max=7)])
     train(tmp_path / "old", param_scheduler=[cosine(T_max=4)])

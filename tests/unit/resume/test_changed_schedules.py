@@ -217,8 +217,6 @@ def check(
 FAST = (
     "epochs and iterations in turn",
     "weight decay",
-    "betas that a schedule drives",
-    "torch's, which begins late",
 )
 
 
@@ -354,6 +352,7 @@ def test_what_a_metric_did_is_kept_and_scaled_to_the_new_rate(kind: str, tmp_pat
     assert "lr is 0.02, " in said(runner)
 
 
+@pytest.mark.slow
 def test_a_schedule_of_ones_own_is_stepped_as_often(tmp_path: Path) -> None:
     class Sawtooth(_ParamScheduler):
         """Reads what else is in a group, and counts for itself."""
@@ -386,6 +385,7 @@ def test_a_schedule_of_ones_own_is_stepped_as_often(tmp_path: Path) -> None:
     assert "param_scheduler[0].height: 1 -> 2" in said(runner)
 
 
+@pytest.mark.slow
 def test_each_of_several_optimizers_has_its_own(tmp_path: Path) -> None:
     class Two:
         def __init__(self, optim_wrapper_cfg: Any, paramwise_cfg: Any = None) -> None:
@@ -433,6 +433,7 @@ def test_each_change_is_told_key_by_key_in_one_warning(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_mmengines_way_keeps_the_old_schedule_without_a_word(tmp_path: Path) -> None:
     old = BARE | {"param_scheduler": [cosine(T_max=4)]}
     truth, _ = go(tmp_path / "old", **old)

@@ -50,6 +50,7 @@ class Bind(Hook):
 
 STOP = {"type": "EarlyStoppingHook", "monitor": "score", "rule": "greater", "patience": 3}
 BEST = {"type": "CheckpointHook", "interval": 1, "save_best": "score", "rule": "greater"}
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("epoch_3", "epoch_6")]
 SCORES = [1.0, 5.0, 3.0, 9.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
 
 
@@ -75,7 +76,7 @@ def train(
     return trace.steps, runner
 
 
-@pytest.mark.parametrize("point", ["epoch_3", "epoch_5", "epoch_6"])
+@pytest.mark.parametrize("point", ["epoch_5", *SLOW])
 def test_a_resumed_run_stops_early_where_the_whole_one_does(point: str, tmp_path: Path) -> None:
     options = {"default_hooks": checkpoints(by_epoch=True)}
     whole, runner = train(tmp_path / "whole", **options)
@@ -85,7 +86,7 @@ def test_a_resumed_run_stops_early_where_the_whole_one_does(point: str, tmp_path
     assert steps == whole[-len(steps) :]
 
 
-@pytest.mark.parametrize("by_epoch", [True, False])
+@pytest.mark.parametrize("by_epoch", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_one_from_a_best_checkpoint_too(by_epoch: bool, tmp_path: Path) -> None:
     """It is written within a validation, before the hook has seen its score."""
     options: dict[str, Any] = {"default_hooks": {"checkpoint": BEST | {"by_epoch": by_epoch}}}

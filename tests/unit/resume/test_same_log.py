@@ -46,7 +46,7 @@ def logged(folder: Path, **changes: Any) -> tuple[list[str], list[Any]]:
     )
 
 
-@pytest.mark.parametrize("point", [4, 6])
+@pytest.mark.parametrize("point", [pytest.param(4, marks=pytest.mark.slow), 6])
 def test_smoothed_losses_and_metrics_are_equal(point: int, tmp_path: Path) -> None:
     options = {"optim_wrapper": {**SGD, "clip_grad": {"max_norm": 1.0}}}
     lines, scalars = logged(tmp_path / "whole", **options)
