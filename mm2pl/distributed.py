@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch.distributed as torch_dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError
+from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError
 from mm2pl.mmengine.device import get_device
-from mm2pl.mmengine.dist import init_dist, is_distributed
+from mm2pl.mmengine.dist import all_gather_object, init_dist, is_distributed
 from mm2pl.mmengine.dist._ending import end_after_gloo
 from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.model import convert_sync_batchnorm
@@ -81,6 +82,35 @@ def start_group(launcher: str, dist_cfg: Mapping[str, Any] | None) -> None:
 def _end_group() -> None:
     if is_distributed():
         torch_dist.destroy_process_group()
+
+
+@contextmanager
+def together(deed: str) -> Iterator[None]:
+    """Let an error of one process be one in all, which would wait for it elsewhere.
+
+    Differs: in MMEngine the others wait, until the launcher or a timeout ends them.
+
+    Args:
+        deed: What is done here, after "could not".
+
+    Raises:
+        CheckpointError: It failed in another process only.
+    """
+    problem: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        problem = error
+    told = None if problem is None else (type(problem).__name__, str(problem))
+    told_by_all = all_gather_object(told)
+    if problem is not None:
+        raise problem
+    for rank, other in enumerate(told_by_all):
+        if other is not None:
+            raise CheckpointError(
+                f"process {rank} of {len(told_by_all)} could not {deed}: {': '.join(other)}",
+                hint="all processes read the file: it must lie where all machines see it",
+            )
 
 
 def synchronize_norms(model: nn.Module, sync_bn: str | None, section: str = "") -> nn.Module:

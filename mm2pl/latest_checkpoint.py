@@ -32,14 +32,15 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
     Raises:
         CheckpointError: There is none that can be read.
     """
-    newest = find_latest_checkpoint(work_dir)
-    if newest is None or "://" in newest or os.path.isdir(newest):
-        return newest
-    # One rank decides for all, and hands on why it cannot.
+    # One rank decides for all, and hands on why it cannot; others may not even see the folder.
     decision: list[Any] = [None]
     if is_main_process():
+        newest = find_latest_checkpoint(work_dir)
         try:
-            decision = [_or_before(newest, work_dir, warn)]
+            if newest is None or "://" in newest or os.path.isdir(newest):
+                decision = [newest]
+            else:
+                decision = [_or_before(newest, work_dir, warn)]
         except CheckpointError as error:
             decision = [error]
     broadcast_object_list(decision)

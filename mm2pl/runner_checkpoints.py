@@ -8,6 +8,7 @@ from typing import Any
 
 from mm2pl import _lightning, checkpoint, lightning_layout
 from mm2pl.callbacks.native import save_states_of_others
+from mm2pl.distributed import together
 from mm2pl.environment import take_up_seed
 from mm2pl.errors import CheckpointError, ConfigTypeError
 from mm2pl.latest_checkpoint import naming_a_good_one, newest_good
@@ -88,10 +89,10 @@ class RunnerCheckpoints:
                 source = newest_good(self.work_dir, self.logger.warning)
                 self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
             if source is not None:
-                with at_key(self._source_key):
+                with together("go on from the checkpoint"), at_key(self._source_key):
                     self.resume(source)
         elif self._load_from is not None:
-            with at_key(self._source_key):
+            with together("load the checkpoint"), at_key(self._source_key):
                 loaded = self.load_checkpoint(self._load_from)
                 checkpoint.refuse_stranger(loaded, self.bare_model, self._load_from)
 

@@ -10,8 +10,8 @@ import torch
 import torch.distributed as torch_dist
 from torch import nn
 
-from mm2pl import distributed
-from mm2pl.errors import ConfigError, ConfigKeyError, ConfigTypeError
+from mm2pl import distributed, latest_checkpoint
+from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError
 from mm2pl.mmengine.dist import utils as dist_utils
 
 SLURM = {
@@ -168,3 +168,50 @@ def test_the_model_proper_is_found_in_a_wrapper_and_without_one() -> None:
     model = nn.Linear(1, 1)
     assert distributed.without_wrapper(nn.DataParallel(model)) is model
     assert distributed.without_wrapper(model) is model
+
+
+def play_two(monkeypatch: pytest.MonkeyPatch, other: tuple[str, str] | None) -> list[Any]:
+    """Play the first of two processes; the other tells this. Return what the first tells."""
+    told: list[Any] = []
+
+    def gather(data: Any) -> list[Any]:
+        told.append(data)
+        return [data, other]
+
+    monkeypatch.setattr(distributed, "all_gather_object", gather)
+    return told
+
+
+class TestTogether:
+    def test_what_fails_in_another_process_fails_here_with_its_reason(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        play_two(monkeypatch, ("FileNotFoundError", "no a.pth"))
+        expected = "process 1 of 2 could not read it: FileNotFoundError: no a.pth"
+        with pytest.raises(CheckpointError, match=expected), distributed.together("read it"):
+            pass
+
+    def test_what_fails_here_is_told_and_raised_as_it_is(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = play_two(monkeypatch, ("FileNotFoundError", "no a.pth"))
+        with pytest.raises(KeyError, match="lost"), distributed.together("read it"):
+            raise KeyError("lost")
+        assert told == [("KeyError", "'lost'")]
+
+    def test_nothing_happens_where_all_succeed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = play_two(monkeypatch, None)
+        with distributed.together("read it"):
+            told.append("read")
+        assert told == ["read", None]
+
+
+def test_the_first_process_says_what_all_go_on_from(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work_dir may be one that no other machine sees."""
+    monkeypatch.setattr(latest_checkpoint, "is_main_process", lambda: False)
+    monkeypatch.setattr(
+        latest_checkpoint, "broadcast_object_list", lambda one: one.__setitem__(0, "/a/epoch_3.pth")
+    )
+    assert latest_checkpoint.newest_good(str(tmp_path), print) == "/a/epoch_3.pth"
