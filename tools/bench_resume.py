@@ -5,10 +5,13 @@ Usage: python tools/bench_resume.py [N ...]
 A toy run is saved after one iteration; its checkpoint is then made one of iteration N. Measured is
 the whole of a resumed run that has two iterations left, less that of a new run of two iterations.
 ``read`` is MMEngine's way (``resume=dict(exact=False)``), left out where it would take minutes.
+With mmdet on the path (tests/downstream/stubs in front of it), its own AspectRatioBatchSampler.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import sys
 import tempfile
@@ -23,6 +26,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+import mm2pl
 from mm2pl import checkpoint
 from mm2pl.mmengine.model import BaseModel
 from mm2pl.mmengine.registry import DATA_SAMPLERS
@@ -129,9 +133,18 @@ def measure(folder: Path, count: int, workers: int, options: dict[str, Any]) -> 
         )
 
 
+def batch_sampler() -> Any:
+    """Return mmdet's own batch sampler if mmdet is there, else one like it."""
+    if importlib.util.find_spec("mmdet") is None:
+        return AspectRatioBatchSampler
+    mm2pl.install_as_mmengine()
+    print("AspectRatioBatchSampler is mmdet's", file=sys.stderr)
+    return importlib.import_module("mmdet.datasets.samplers").AspectRatioBatchSampler
+
+
 def main(*counts: str) -> None:
     torch.set_num_threads(1)
-    DATA_SAMPLERS.register_module(module=AspectRatioBatchSampler)
+    DATA_SAMPLERS.register_module(name="AspectRatioBatchSampler", module=batch_sampler())
     print("| Sampler | Workers | N | Way | Calls for skipped batches | Seconds |")
     print("| --- | --- | --- | --- | --- | --- |")
     endless = {"sampler": {"type": "InfiniteSampler"}}

@@ -160,7 +160,9 @@ class _Packed:
         self._by_place: dict[tuple[int, int], Any] = {}
         self.arrays = []
         for buffer in buffers:
-            now = np.frombuffer(buffer.raw(), dtype=np.uint8)
+            raw = buffer.raw()
+            # In words it takes half the time.
+            now = np.frombuffer(raw, dtype=np.uint8 if raw.nbytes % 8 else np.uint64)
             place = (now.ctypes.data, now.nbytes)
             was = known.get(place)
             same = was is not None and np.array_equal(was, now)
