@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from torch import Tensor
 from mm2pl.torch_schedulers import TorchSchedule
 
 Group = dict[str, Any]
+_MANY = 1000  # numbers, of which the sum will do
 # Of a scheduler's state, what changes while it runs, or follows from the parameter groups.
 _RUNNING = ("last_step", "_global_step", "_last_value", "base_values", "verbose")
 _JUDGED = ("best", "num_bad_epochs", "cooldown_counter")
@@ -23,15 +25,19 @@ _UNSAID = ("anneal_func", "torch")  # told by the phases of a 1cycle; torch's ow
 def plain(value: Any) -> Any:
     """Return a value as numbers, texts, lists and dicts; of anything else a name."""
     if value is None or isinstance(value, (bool, int, float, str)):
+        if value != value:
+            return "nan"  # which is to be equal to itself
         return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, Counter):
         return sorted(value.elements())
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items() if isinstance(key, (str, int))}
     if isinstance(value, (set, frozenset)):
-        return sorted(plain(one) for one in value)
+        return sorted((plain(one) for one in value), key=repr)
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
+    if isinstance(value, (Tensor, np.ndarray)) and math.prod(value.shape) > _MANY:
+        return f"{type(value).__name__} of {tuple(value.shape)}, sum {value.sum()}"
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         return value.tolist()
     named = value if hasattr(value, "__qualname__") else type(value)

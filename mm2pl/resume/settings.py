@@ -72,7 +72,7 @@ def _columns(groups: Sequence[Group], made: Sequence[Mapping[str, Any]]) -> dict
 def _length(sized: Any) -> int | None:
     try:
         return len(sized)
-    except TypeError:  # without a length
+    except (TypeError, NotImplementedError):  # without a length
         return None
 
 
