@@ -200,7 +200,7 @@ def timed_hook() -> type:
 
         def before_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
             self.started = time.perf_counter()
-            self.busy = hasattr(self, "files") and self.files.busy
+            self.busy = hasattr(self, "checkpoint_files") and self.checkpoint_files.busy
 
         def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
             if runner.iter >= STEPS:
@@ -208,8 +208,8 @@ def timed_hook() -> type:
             super().after_train_iter(runner, *args, **kwargs)
 
         def after_train_epoch(self, runner: Any) -> None:
-            if hasattr(self, "files"):
-                self.files.wait()
+            if hasattr(self, "checkpoint_files"):
+                self.checkpoint_files.wait()
             os.sync()  # what was written before is not to count
             self._time(super().after_train_epoch, runner, new=True)
 

@@ -66,7 +66,7 @@ class CheckpointFiles:
         self._spare, self._memory = self._memory, []
         try:
             yield
-            if self._background is not None:
+            if self._background is not None and self._steps:
                 self._background.start(self._steps)
         finally:
             self._steps = self._first = None
@@ -131,7 +131,7 @@ def finish_writing(hooks: Iterable[Any], log: logging.Logger | None = None) -> N
         log: Is told of what fails, where an error of the run's own is on its way.
     """
     for hook in hooks:
-        files = getattr(hook, "files", None)
+        files = getattr(hook, "checkpoint_files", None)
         if not isinstance(files, CheckpointFiles):
             continue
         try:

@@ -107,7 +107,7 @@ class CheckpointHook(BestMetrics, Hook):
         self.backend_args = backend_args
         self.save_begin = save_begin
         self.args = kwargs
-        self.files = CheckpointFiles(async_save)
+        self.checkpoint_files = CheckpointFiles(async_save)
         self.last_ckpt: str | None = None
         self.last_iter: int | None = None  # at which it was saved
         self.key_indicators: list[str] = []
@@ -176,7 +176,7 @@ class CheckpointHook(BestMetrics, Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Save if iterations count and this one is due or the last."""
-        self.files.check()
+        self.checkpoint_files.check()
         if not self.by_epoch and (
             self.every_n_train_iters(runner, self.interval, self.save_begin)
             or (self.save_last and self.is_last_train_iter(runner))
@@ -196,7 +196,7 @@ class CheckpointHook(BestMetrics, Hook):
 
     def after_train(self, runner: Any) -> None:
         """Publish the last and the best checkpoints, if asked to."""
-        self.files.release()
+        self.checkpoint_files.release()
         if self.published_keys is None:
             return
         paths = [self.last_ckpt if self.save_last else None]
@@ -249,10 +249,10 @@ class CheckpointHook(BestMetrics, Hook):
             meta: The counters to go on from.
             superseded: Files that are to go as well.
         """
-        with self.files.together():
+        with self.checkpoint_files.together():
             name = self._note_step(runner, step, superseded)
             path = str(self.last_ckpt)
-            with self.files.writing(path, alike=not self.args):
+            with self.checkpoint_files.writing(path, alike=not self.args):
                 _gather(runner, meta)
                 runner.save_checkpoint(
                     self.out_dir,
@@ -265,7 +265,8 @@ class CheckpointHook(BestMetrics, Hook):
                     backend_args=self.backend_args,
                     **self.args,
                 )
-            self.files.then(partial(self._note_last, runner, path))
+            if is_main_process():
+                self.checkpoint_files.then(partial(self._note_last, runner, path))
             self.last_iter = meta["iter"]
             self._remove_old(runner, superseded)
 
@@ -284,7 +285,6 @@ class CheckpointHook(BestMetrics, Hook):
             runner.message_hub.update_info(_OLD, old)
         return name
 
-    @master_only
     def _note_last(self, runner: Any, path: str) -> None:
         marker = Path(runner.work_dir, "last_checkpoint")
         if not marker.is_file() or marker.read_text() != str(path):
@@ -297,7 +297,7 @@ class CheckpointHook(BestMetrics, Hook):
         """
         old = runner.message_hub.runtime_info.pop(_OLD, ())
         if is_main_process():
-            self.files.then(partial(self._remove_all, runner, old, best))
+            self.checkpoint_files.then(partial(self._remove_all, runner, old, best))
 
     def _remove_all(self, runner: Any, old: Sequence[str], best: Sequence[str]) -> None:
         for path in old:
@@ -309,7 +309,7 @@ class CheckpointHook(BestMetrics, Hook):
 
         Only mm2pl has this: for a run that is told to end.
         """
-        self.files.wait()
+        self.checkpoint_files.wait()
         hub = runner.message_hub
         before = hub.runtime_info.get(_BETWEEN)
         name = f"preempted_iter_{runner.iter}.pth"
@@ -325,9 +325,10 @@ class CheckpointHook(BestMetrics, Hook):
             backend_args=self.backend_args,
             **self.args,
         )
-        self._note_last(runner, path)
-        if before not in (None, path) and is_main_process():
-            self._remove(before)
+        if is_main_process():
+            self._note_last(runner, path)
+            if before not in (None, path):
+                self._remove(before)
         return path
 
     def _keep(self, runner: Any, step: int) -> int | None:
@@ -374,7 +375,7 @@ class CheckpointHook(BestMetrics, Hook):
             return
         best = [self._best_path(metric) for metric in self.key_indicators]
         old = [path for path in superseded if path is not None and path not in best]
-        with self.files.together():
+        with self.checkpoint_files.together():
             # The last checkpoint was written before the score was known: a run that resumes from
             # it would not remove this best one when it finds a better. It is saved again, and as
             # it is going to say the same as the best ones, it is written once with them.
@@ -409,7 +410,7 @@ class CheckpointHook(BestMetrics, Hook):
         from it; MMEngine leaves them out, and a run that resumes from it starts them anew. It and
         the last checkpoint are one file with two names, where the file system has such.
         """
-        with self.files.writing(str(self.file_backend.join_path(self.out_dir, name))):
+        with self.checkpoint_files.writing(str(self.file_backend.join_path(self.out_dir, name))):
             _gather(runner, meta)
             runner.save_checkpoint(
                 self.out_dir,

@@ -177,7 +177,7 @@ def _wait(hook: Callable[[], CheckpointHook]) -> Hook:
 
     def wait(runner: Runner) -> None:
         end = time.monotonic() + 5
-        while hook().files.busy and time.monotonic() < end:
+        while hook().checkpoint_files.busy and time.monotonic() < end:
             time.sleep(0.001)
 
     return At("before_train_iter", wait)
