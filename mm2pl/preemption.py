@@ -162,7 +162,7 @@ def _saved(runner: Runner) -> str | None:
     """Return the last checkpoint if it is of this very iteration."""
     for hook in _checkpoint_hooks(runner):
         if hook.last_iter == runner.iter:
-            hook.files.wait()
+            hook.checkpoint_files.wait()
             return hook.last_ckpt
     return None
 
