@@ -20,14 +20,19 @@ def taken(loop: Any, place: Place | None, logger: logging.Logger) -> dict[str, A
         logger: Is told once.
     """
     reasons: set[str] = set()
-    states = own_states.take(own_states.keepers(dataset=loop.dataloader.dataset), reasons)
-    if place is not None and place.given and not loop.dataloader.num_workers:
-        place.told = is_stream(loop.dataloader) and "dataset" in states
+    loader = loop.dataloader
+    states = own_states.take(_keepers(loader), reasons)
+    if place is not None and place.given and is_stream(loader) and not loader.num_workers:
+        place.told = "dataset" in states
     reasons |= _reading_of(loop).reasons
     for reason in sorted(reasons - loop.approximated):
         logger.warning(f"A run that goes on from this one's checkpoints is approximated: {reason}.")
     loop.approximated |= reasons
     return {"states": states, "approximated": sorted(reasons)}
+
+
+def _keepers(loader: Any) -> dict[str, own_states.Keeper]:
+    return own_states.keepers(dataset=getattr(loader, "dataset", None))
 
 
 def _reading_of(loop: Any) -> Any:
@@ -51,7 +56,7 @@ def put_back(
     states = {} if data is None else own_states.on_cpu(data["states"])
     loader = loop.dataloader
     if place is None or not place.given or knows(loader, place):
-        found = own_states.keepers(dataset=loader.dataset)
+        found = _keepers(loader)
         has_state = own_states.take(found, set())
         for path in own_states.give(found, states):
             reasons.add(f"there is nothing at {path} to go on with the state in the checkpoint")

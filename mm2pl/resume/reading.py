@@ -146,7 +146,7 @@ class Reading:
     def _read(self, batches: Iterator[Any], loader: Any) -> Iterator[Any]:
         place = self.place
         if not getattr(loader, "num_workers", 1):
-            batches = self._watched(batches, loader.dataset)
+            batches = self._watched(batches, getattr(loader, "dataset", None))
         if place.opened is None:
             # Here, not when it was opened: without workers samplers draw at the first batch.
             place.opened = random_states.take()

@@ -178,7 +178,7 @@ def test_transforms_go_on_where_they_were(by_epoch: bool, tmp_path: Path) -> Non
 DRIFTING = {"sampler": {"type": "Drifting"}}
 
 
-@pytest.mark.parametrize("by_epoch", [True, False])
+@pytest.mark.parametrize("by_epoch", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", [DRIFTING, {**DRIFTING, "batch_sampler": {"type": "Batches"}}])
 def test_samplers_go_on_where_they_were(
     by_epoch: bool, options: dict[str, Any], tmp_path: Path
