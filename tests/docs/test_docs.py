@@ -34,6 +34,7 @@ NOT_RUN = {
     "check.md: mm2pl": "describes a format; tests/cli/test_check.py reads it",
     "design.md: config": "a drawing",
     "older-forms.md: NAME": "a form; tests/unit/test_runner_older.py compares what is written",
+    "resume.md: The": "lines of a log; tests/unit/resume/test_changed_schedules.py compares them",
     "libraries.md: pip": "installs from a registry, as tools/reference.py does for tests",
     "libraries.md: mm2pl": "needs a compiled mmcv 2.2.0; tests/unit/test_version_gates.py",
 }

@@ -166,7 +166,7 @@ def _documents(text: str) -> Iterator[str]:
 
 def _names(text: str) -> Iterator[str]:
     for name in re.findall(r"\b(?:mm2pl|mmengine|torch|lightning)(?:\.\w+)+", text):
-        if not _resolves(name.replace("mmengine.", "mm2pl.mmengine.", 1)):
+        if not _resolves(re.sub(r"^mmengine\.", "mm2pl.mmengine.", name)):
             yield name
 
 
