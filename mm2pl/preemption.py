@@ -16,6 +16,7 @@ import lightning.pytorch as pl
 import torch
 
 from mm2pl import _lightning, durable
+from mm2pl.driving import Driver, driver_of
 from mm2pl.mmengine.dist import is_main_process
 from mm2pl.mmengine.hooks import CheckpointHook
 
@@ -67,8 +68,11 @@ class Preemption(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         before = _lightning.take_over_sigterm(trainer)
-        if before is not None:  # else it is not Python's
-            signal.signal(signal.SIGTERM, self._note if before == signal.SIG_DFL else before)
+        if before is None:  # not Python's
+            return
+        # A loop with a run of its own is one iteration to Lightning: nothing would be saved in it.
+        noted = before == signal.SIG_DFL and driver_of(self._runner.train_loop) is not Driver.ITSELF
+        signal.signal(signal.SIGTERM, self._note if noted else before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mm2pl import checkpoint
+from mm2pl.mmengine.runner import EpochBasedTrainLoop
 from mm2pl.runner import Runner
 from tests.unit.test_runner import config
 
@@ -241,3 +242,20 @@ def test_the_handler_goes_with_the_training(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
     assert runner.trainer.callbacks == callbacks
     assert "_broadcast_sigterm_tensor" not in vars(runner.trainer.fit_loop.epoch_loop)
+
+
+class OwnRun(EpochBasedTrainLoop):
+    """Does nothing but look who is told of SIGTERM."""
+
+    seen: Any = None
+
+    def run(self) -> Any:
+        type(self).seen = signal.getsignal(signal.SIGTERM)
+        return self.runner.model
+
+
+def test_a_loop_with_a_run_of_its_own_is_ended_at_once_as_nothing_would_be_saved(
+    tmp_path: Path,
+) -> None:
+    Runner.from_cfg(config(tmp_path, train_cfg={"type": OwnRun, "max_epochs": 2})).train()
+    assert OwnRun.seen == signal.SIG_DFL
