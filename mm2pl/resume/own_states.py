@@ -143,7 +143,18 @@ def take(found: dict[str, Keeper], reasons: set[str]) -> States:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             reasons.add(f"{keeper.name} fails to tell its state ({what})")
-    return copy.deepcopy(only_plain(states, {path: found[path].name for path in states}, reasons))
+    return _copied(only_plain(states, {path: found[path].name for path in states}, reasons))  # type: ignore[no-any-return]
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a plain state, which nothing changes; tensors without their graph."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return type(value)((key, _copied(one)) for key, one in value.items())
+    if isinstance(value, (list, tuple, set)):
+        return type(value)(map(_copied, value))
+    return copy.copy(value)
 
 
 def only_plain(states: States, names: dict[str, str], reasons: set[str]) -> States:

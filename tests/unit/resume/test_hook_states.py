@@ -157,5 +157,5 @@ def test_a_state_that_would_need_code_to_be_read_is_left_out_with_one_warning(
     settings = config(tmp_path, custom_hooks=[Counting(Path("x"))], train_cfg=epochs(1))
     runner = Runner(**settings | {"log_level": "WARNING"})
     runner.train()
-    assert said(runner).count("The state of the hook Counting is not in checkpoints") == 1
+    assert said(runner).count("the state of Counting cannot be stored") == 1
     assert checkpoint.read(tmp_path / "iter_3.pth")["mm2pl"]["hooks"] == {}
