@@ -254,7 +254,7 @@ def refuse_stranger(loaded: Mapping[str, Any], model: torch.nn.Module, name: str
 
     Differs: MMEngine only warns, and goes on with the model as it was.
     """
-    if any(map(_may_rename, model.modules())):
+    if any(map(may_rename, model.modules())):
         return
     weights = loaded.get("state_dict", loaded)
     own = [key.removeprefix("module.") for key in model.state_dict()]
@@ -278,7 +278,7 @@ def _how_to_rename(path: str, names: list[str], own: list[str]) -> str:
     return "is it a checkpoint of this model?"
 
 
-def _may_rename(part: torch.nn.Module) -> bool:
+def may_rename(part: torch.nn.Module) -> bool:
     """Whether a module has code of its own that may rename weights as they are loaded."""
     own = not type(part)._load_from_state_dict.__module__.startswith("torch.")
     return own or bool(part._load_state_dict_pre_hooks)

@@ -23,7 +23,7 @@ from mm2pl.mmengine.runner.checkpoint import (
     find_latest_checkpoint,
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
-from mm2pl.resume import changes, exact
+from mm2pl.resume import changes, exact, fitting
 from mm2pl.resume.settings import note
 from mm2pl.resume.versions import drop_unknown
 
@@ -114,7 +114,12 @@ class RunnerCheckpoints:
         device = get_device() if map_location == "default" else map_location
         loaded = self.load_checkpoint(filename, map_location=device)
         drop_unknown(loaded, exact.KEY, self.logger)
-        checkpoint.refuse_partial(loaded, filename, resume_optimizer and self.resumes_exactly)
+        exactly = resume_optimizer and self.resumes_exactly
+        checkpoint.refuse_partial(loaded, filename, exactly)
+        if exactly:
+            if fitting.leave_average(self, loaded):
+                _load_checkpoint_to_model(self.bare_model, loaded)
+            fitting.refuse_other_weights(self, loaded, filename)
         meta = loaded["meta"]
         self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]
         if take_up_seed(meta.get("seed"), self._randomness_cfg, self.logger):

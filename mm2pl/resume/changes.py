@@ -9,6 +9,7 @@ from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.optim import OptimWrapper
 from mm2pl.mmengine.optim.scheduler._per_update import updates_in
 from mm2pl.resume import schedules
+from mm2pl.resume.fitting import refuse_other_optimizer
 from mm2pl.resume.schedules import Group, become, belongs, driven, options_of
 from mm2pl.resume.settings import (
     BATCH_SIZE,
@@ -88,6 +89,7 @@ def _check_kind(loaded: Mapping[str, Any], name: str, wrapper: OptimWrapper) -> 
             f"the optimizer{whose} is {kind}, which cannot go on from the state of {was}",
             hint="use load_from without resume to start from the weights",
         )
+    refuse_other_optimizer(f" ({name})" if name else "", wrapper.optimizer, state)
 
 
 def honour(runner: Runner, loaded: Mapping[str, Any], fresh: Fresh) -> None:

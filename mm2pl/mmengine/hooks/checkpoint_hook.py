@@ -110,6 +110,7 @@ class CheckpointHook(BestMetrics, Hook):
         self.checkpoint_files = CheckpointFiles(async_save)
         self.last_ckpt: str | None = None
         self.last_iter: int | None = None  # at which it was saved
+        self._has_saved = False  # a last one, in this part of the run or before
         self.key_indicators: list[str] = []
         self.rules: list[str | None] = []
         self.keep_ckpt_ids: deque[int] = deque()
@@ -130,6 +131,8 @@ class CheckpointHook(BestMetrics, Hook):
         self._make_ready(runner)
         runner.logger.info(f"Checkpoints will be saved to {self.out_dir}.")
         known = runner.message_hub.runtime_info
+        # Differs: MMEngine's resumed run has no last checkpoint to save again with the best one.
+        self._has_saved = "last_ckpt" in known and getattr(runner, "resumes_exactly", False)
         for metric in self.key_indicators:
             self._set_best_path(metric, known.get(self._info_key("best_ckpt", metric)))
         self._remove_old(runner)
@@ -277,6 +280,7 @@ class CheckpointHook(BestMetrics, Hook):
         between = info.pop(_BETWEEN, None)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        self._has_saved = True
         # Before saving, so that the file itself holds them.
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
         old = [*superseded, surplus and self._path_of(surplus), between, *info.get(_OLD, ())]
@@ -379,7 +383,7 @@ class CheckpointHook(BestMetrics, Hook):
             # The last checkpoint was written before the score was known: a run that resumes from
             # it would not remove this best one when it finds a better. It is saved again, and as
             # it is going to say the same as the best ones, it is written once with them.
-            if self.last_ckpt is not None:
+            if self._has_saved:
                 self._note_step(runner, step, old)
             elif old:
                 runner.message_hub.update_info(_OLD, old)
@@ -389,7 +393,7 @@ class CheckpointHook(BestMetrics, Hook):
                     f"The best checkpoint with {metrics[metric]:0.4f} {metric} "
                     f"at {step} {unit} is saved to {name}."
                 )
-            if self.last_ckpt is not None:
+            if self._has_saved:
                 self._save_checkpoint_with_step(runner, step, meta, old)
             else:
                 self._remove_old(runner, old)
