@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -241,7 +242,14 @@ def _unreadable(name: str, error: Exception) -> CheckpointError:
 def _check_sums(source: str | os.PathLike[str] | IO[bytes]) -> None:
     """Compare a file's content with the sums in it, which torch writes and does not look at."""
     has_sums = getattr(torch.serialization, "get_crc32_options", lambda: True)()  # torch 2.6
-    if not (has_sums and isinstance(source, (str, os.PathLike)) and zipfile.is_zipfile(source)):
+    if not isinstance(source, (str, os.PathLike)):
+        return
+    if not zipfile.is_zipfile(source):
+        with open(source, "rb") as file:
+            if file.read(4) == b"PK\3\4":  # as such archives begin
+                raise RuntimeError("its end is missing")
+        return
+    if not has_sums:
         return
     with zipfile.ZipFile(source) as archive:
         damaged = archive.testzip()
@@ -302,11 +310,33 @@ def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) 
         )
     if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
         raise CheckpointError(f"{name} holds weights only, there is nothing to resume", hint=start)
+    _refuse_damaged(loaded, name)
     if needs_optimizer and "optimizer" not in loaded:
         raise CheckpointError(
             f"{name} holds no optimizer, so its run cannot go on as it was",
             hint=f"{start}; resume=dict(exact=False) goes on with a new one, as MMEngine does",
         )
+
+
+def _refuse_damaged(loaded: Mapping[str, Any], name: str) -> None:
+    """Refuse a run whose parts are not of the kinds that they have in any checkpoint."""
+    meta = loaded["meta"]
+    parts = {f"meta.{key}": meta.get(key) for key in ("epoch", "iter")}
+    parts |= {key: loaded[key] for key in _KINDS if key in loaded}
+    for key, value in parts.items():
+        number = isinstance(value, Integral)
+        if not isinstance(value, _KINDS.get(key, Integral)) or (number and value < 0):
+            found = value if number else f"a {type(value).__name__}"
+            found = "missing" if value is None else found
+            raise CheckpointError(f"{name} cannot be resumed: its {key} is {found}")
+
+
+_KINDS: dict[str, Any] = {
+    "optimizer": Mapping,
+    "param_schedulers": (Mapping, list, tuple, type(None)),
+    "callbacks": Mapping,
+    "global_step": Integral,
+}
 
 
 def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from mm2pl import checkpoint
@@ -40,13 +40,22 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
             if newest is None or "://" in newest or os.path.isdir(newest):
                 decision = [newest]
             else:
-                decision = [_or_before(newest, work_dir, warn)]
+                decision = [_or_before(_found_again(newest, work_dir, warn), work_dir, warn)]
         except CheckpointError as error:
             decision = [error]
     broadcast_object_list(decision)
     if isinstance(decision[0], CheckpointError):
         raise decision[0]
     return decision[0]  # type: ignore[no-any-return]
+
+
+def _found_again(newest: str, work_dir: str, warn: Callable[[str], None]) -> str:
+    """Return the file of the same name in ``work_dir``, if that has been moved or renamed."""
+    here = Path(work_dir, PureWindowsPath(newest).name)  # which takes slashes of both kinds
+    if not newest or os.path.exists(newest) or not here.is_file():
+        return newest
+    warn(f"last_checkpoint names {newest}, which does not exist; the run goes on from {here}")
+    return str(here)
 
 
 def _or_before(newest: str, work_dir: str, warn: Callable[[str], None]) -> str:

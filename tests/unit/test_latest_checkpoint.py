@@ -166,3 +166,27 @@ def test_a_run_goes_on_from_the_best_one_and_ends_alike(tmp_path: Path) -> None:
     again = Runner.from_cfg(resumed).train()
     for ours, theirs in zip(again.parameters(), whole.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "named", ["/gone/runs/a/epoch_3.pth", "epoch_3.pth", "C:\\runs\\a\\epoch_3.pth"]
+)
+def test_a_folder_that_was_moved_goes_on_with_its_newest_file(tmp_path: Path, named: str) -> None:
+    _save(tmp_path / "epoch_2.pth")
+    newest = _save(tmp_path / "epoch_3.pth")
+    (tmp_path / "last_checkpoint").write_text(named)
+    told: list[str] = []
+    assert newest_good(str(tmp_path), told.append) == str(newest)
+    assert named in told[0]
+
+
+def test_a_last_checkpoint_that_is_no_text_is_passed_by(tmp_path: Path) -> None:
+    good = _save(tmp_path / "epoch_2.pth")
+    (tmp_path / "last_checkpoint").write_bytes(b"\xff\xfe" * 20)
+    assert newest_good(str(tmp_path), lambda _: None) == str(good)
+
+
+def test_a_cut_off_file_is_told_as_such(tmp_path: Path) -> None:
+    _cut(_save(tmp_path / "a.pth"))
+    with pytest.raises(BrokenCheckpointError, match=r"a\.pth cannot be read: its end is missing"):
+        checkpoint.read(tmp_path / "a.pth")

@@ -291,7 +291,7 @@ class CheckpointHook(BestMetrics, Hook):
 
     def _note_last(self, runner: Any, path: str) -> None:
         marker = Path(runner.work_dir, "last_checkpoint")
-        if not marker.is_file() or marker.read_text() != str(path):
+        if not marker.is_file() or marker.read_bytes() != str(path).encode():
             durable.write_text(marker, str(path))
 
     def _remove_old(self, runner: Any, best: Sequence[str] = ()) -> None:

@@ -303,6 +303,8 @@ def _load_checkpoint_to_model(
     revise_keys: _ReviseKeys = _STRIP_MODULE,
 ) -> Any:
     weights = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(weights, Mapping) or not all(isinstance(key, str) for key in weights):
+        raise CheckpointError("the checkpoint's weights are not tensors by their names")
     metadata = getattr(weights, "_metadata", OrderedDict())
     for pattern, replacement in revise_keys:
         weights = {re.sub(pattern, replacement, key): value for key, value in weights.items()}
@@ -415,5 +417,5 @@ def find_latest_checkpoint(path: str) -> str | None:
     if not os.path.exists(marker):
         print_log("Did not find last_checkpoint to be resumed.")
         return None
-    with open(marker) as file:
+    with open(marker, errors="replace") as file:
         return file.read().strip()
