@@ -59,6 +59,8 @@ def weights_in(loaded: Any, name: str) -> tuple[str | None, Mapping[str, Any]]:
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not weights")
     if isinstance(loaded.get("state_dict"), Mapping):
+        if not all(isinstance(key, str) for key in loaded["state_dict"]):
+            raise CheckpointError(f"{name} holds no weights: the names in its state_dict are none")
         return "state_dict", loaded["state_dict"]
     if _are_weights(loaded):
         return None, loaded

@@ -196,7 +196,7 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
 def _last_checkpoint(work_dir: str) -> str | None:
     """Return the checkpoint that was saved last."""
     record = Path(work_dir, "last_checkpoint")
-    newest = record.read_text().strip() if record.is_file() else ""
+    newest = record.read_text(errors="replace").strip() if record.is_file() else ""
     return newest or None
 
 

@@ -54,8 +54,15 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _file(text: str) -> str:
+    if not text:  # such as a shell's variable that is not set: training would start anew
+        raise argparse.ArgumentTypeError("names no file, its value is empty")
+    return text
+
+
 _SWITCH: dict[str, Any] = {"action": "store_true"}
-_FILE, _FOLDER = {"metavar": "FILE"}, {"metavar": "DIR"}
+_FILE: dict[str, Any] = {"metavar": "FILE", "type": _file}
+_FOLDER: dict[str, Any] = {"metavar": "DIR"}
 _RUN = (
     Option(
         "--work-dir",
@@ -70,7 +77,7 @@ _RUN = (
         _ALL,
         "go on from FILE, or (without FILE, or auto) from the newest checkpoint of the work dir;"
         " validate and test load its weights",
-        {"nargs": "?", "const": "auto", "metavar": "FILE"},
+        {"nargs": "?", "const": "auto", **_FILE},
     ),
     Option(
         "--unsafe-load",
@@ -157,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES[command]
     add_cfg_options(parser)
     weights = "weights to start from" if command == "fit" else "the weights (default: none)"
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help=weights)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", type=_file, help=weights)
     run = parser.add_argument_group("run")
     _add(run, _RUN, command)
     version_gates.add_option(run)

@@ -145,6 +145,15 @@ def test_where_weights_come_from(
     assert (FakeRunner.cfg.get("load_from"), FakeRunner.cfg.get("resume")) == (load_from, resume)
 
 
+@pytest.mark.parametrize("arguments", [["--resume", ""], ["--load-from", ""], [""]])
+def test_an_empty_name_is_no_checkpoint(
+    call: Call, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        call("test", "config.py", *arguments)
+    assert "names no file, its value is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("source", ["https://host/w.pth", "torchvision://resnet18", "s3://b/w.pth"])
 def test_weights_that_are_no_local_file_are_left_to_their_loader(call: Call, source: str) -> None:
     assert call("fit", "config.py", "--load-from", source) == 0

@@ -462,3 +462,8 @@ def test_what_an_older_openmmlab_wrote_is_known() -> None:
     assert told["written by"] == "OpenMMLab 1.x (mmcv 1.7.0, mmdet 2.28.0)"
     assert told["resumed by"] == "nobody: weights to start from"
     assert told["classes"] == ["a", "b"]
+
+
+def test_names_that_are_no_text_are_no_weights() -> None:
+    with pytest.raises(CheckpointError, match="a holds no weights: the names"):
+        contents.describe({"state_dict": {1: torch.ones(1)}}, "a")
