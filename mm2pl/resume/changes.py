@@ -9,7 +9,7 @@ from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.optim import OptimWrapper
 from mm2pl.mmengine.optim.scheduler._per_update import updates_in
 from mm2pl.resume import schedules
-from mm2pl.resume.fitting import refuse_other_optimizer
+from mm2pl.resume.fitting import refuse_other_names, refuse_other_optimizer
 from mm2pl.resume.schedules import Group, become, belongs, driven, options_of
 from mm2pl.resume.settings import (
     BATCH_SIZE,
@@ -73,9 +73,8 @@ def prepare(runner: Runner, loaded: Mapping[str, Any]) -> Fresh | None:
 def _check_kind(loaded: Mapping[str, Any], name: str, wrapper: OptimWrapper) -> None:
     """Refuse the state of an optimizer that another kind cannot go on from."""
     state = loaded["optimizer"].get(name, {}) if name else loaded["optimizer"]
-    groups = state.get("param_groups")
-    if not groups:
-        return
+    refuse_other_names(name, state, loaded["optimizer"])
+    groups = state["param_groups"]
     kind = type(wrapper.optimizer).__name__
     settings = (loaded.get(KEY) or {}).get("settings")
     made = (

@@ -56,6 +56,18 @@ def _may_rename(model: nn.Module, name: str) -> bool:
     return any(checkpoint.may_rename(model.get_submodule(part)) for part in parts)
 
 
+def refuse_other_names(name: str, state: Any, states: Mapping[str, Any]) -> None:
+    """Refuse the states of optimizers among which the one of a name, or the only one, is not."""
+    if isinstance(state, Mapping) and state.get("param_groups"):
+        return
+    whose = f"the optimizer {name}" if name else "a single optimizer"
+    others = {key for key, one in states.items() if isinstance(one, Mapping)} - {"state"}
+    held = f"; it has those of {', '.join(sorted(others))}" if others else ""
+    if "param_groups" in states and name:
+        held = "; it has that of a single one"
+    raise CheckpointError(f"the checkpoint has no state of {whose}{held}", hint=_START)
+
+
 def refuse_other_optimizer(
     whose: str, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:

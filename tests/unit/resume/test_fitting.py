@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from mm2pl import checkpoint
 from mm2pl.errors import CheckpointError
-from mm2pl.resume.fitting import refuse_other_optimizer
+from mm2pl.resume.fitting import refuse_other_names, refuse_other_optimizer
 from tests.unit.resume.changed_runs import go, said
 from tests.unit.resume.resume_runs import SGD, Net, digest, epochs
 
@@ -137,6 +138,23 @@ def test_as_many_parameters_grouped_otherwise_are_refused() -> None:
     new = torch.optim.SGD([{"params": weights[:2]}, {"params": weights[2:]}], lr=0.1)
     with pytest.raises(CheckpointError, match="checkpoint as many, otherwise grouped"):
         refuse_other_optimizer("", new, old.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "message"),
+    [
+        ("", {}, "no state of a single optimizer$"),
+        ("", {"d": {"state": {}}, "g": {}}, "no state of a single optimizer; it has those of d, g"),
+        ("g", {"d": {"state": {}}}, "no state of the optimizer g; it has those of d"),
+        ("g", {"state": {}, "param_groups": [{}]}, "optimizer g; it has that of a single one"),
+    ],
+)
+def test_other_optimizers_are_refused_by_their_names(
+    name: str, states: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CheckpointError) as error:
+        refuse_other_names(name, states.get(name, {}) if name else states, states)
+    assert re.search(message, error.value.message)
 
 
 def test_without_the_average_the_weights_in_training_go_on(tmp_path: Path) -> None:
