@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mm2pl.resume import own_states, random_states
 from mm2pl.resume.random_states import States
-from mm2pl.resume.sigterm import outlive_one_sigterm
+from mm2pl.resume.sigterm import OutliveOneSigterm
 
 _PATIENCE = 60.0
 
@@ -230,18 +230,16 @@ class Start:
         states: dict[int, States],
         own: dict[int, own_states.States],
     ) -> None:
-        self._init = loader.worker_init_fn
+        self._init = OutliveOneSigterm(loader.worker_init_fn)
         self._states = states
         self._own = own
 
     def __call__(self, worker: int) -> None:
-        outlive_one_sigterm()
         info: Any = get_worker_info()
         if isinstance(info.dataset, Stream):
             # What the user's functions know; it is not meant to be set.
             object.__setattr__(info, "dataset", info.dataset.dataset)
-        if self._init is not None:
-            self._init(worker)
+        self._init(worker)
         if worker in self._own:
             own_states.give(own_states.keepers(dataset=info.dataset), self._own[worker])
         if worker in self._states:

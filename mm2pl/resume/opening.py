@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mm2pl.resume import own_states
 from mm2pl.resume.in_workers import Carried, Carrying, Channel, Start, Stream
 from mm2pl.resume.random_states import States
+from mm2pl.resume.sigterm import end_by_kill, has_pool
 
 
 class Rest:
@@ -52,11 +53,6 @@ def is_stream(loader: Any) -> bool:
 
 def _is_torchs(loader: Any) -> bool:
     return isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__
-
-
-def has_pool(loader: DataLoader[Any]) -> bool:
-    """Whether the loader's workers are there already."""
-    return loader.persistent_workers and getattr(loader, "_iterator", None) is not None
 
 
 @functools.cache
@@ -127,6 +123,7 @@ def opened(
         batches.__class__ = _telling(batches.__class__)
         batches.channel, batches.numbers, batches.changed = channel, {}, set[str]()
         batches.packed = {}
+        end_by_kill(batches)
         if channel is not None:
             channel.started(batches._workers)
     elif workers:

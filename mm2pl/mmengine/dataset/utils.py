@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import default_collate as torch_default_collate
-from torch.utils.data import get_worker_info
 
 from mm2pl.errors import DataError
 from mm2pl.mmengine.registry import FUNCTIONS
 from mm2pl.mmengine.structures import BaseDataElement
-from mm2pl.resume.sigterm import outlive_one_sigterm
 
 COLLATE_FUNCTIONS = FUNCTIONS
 
@@ -44,8 +42,6 @@ def worker_init_fn(
     np.random.seed(worker_seed)
     random.seed(worker_seed)
     torch.manual_seed(worker_seed)
-    if get_worker_info() is not None:
-        outlive_one_sigterm()
     if disable_subprocess_warning and worker_id != 0:
         warnings.simplefilter("ignore")
 

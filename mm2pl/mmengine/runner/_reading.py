@@ -14,6 +14,7 @@ from mm2pl.mmengine.runner.base_loop import BaseLoop
 from mm2pl.resume import random_states
 from mm2pl.resume.opening import is_plain, is_stream
 from mm2pl.resume.reading import Place, Reading, Resumed, draw_base_seed, tell_read_again
+from mm2pl.resume.sigterm import sheltered
 
 _SKIPS = (
     "The checkpoint holds no random states: the {} batches that it was trained on are skipped"
@@ -164,7 +165,8 @@ def batches(loop: BaseLoop, place: int | None = None) -> Iterator[Any]:
         if reading is not None:
             yield from reading.batches(loop.dataloader)
         else:
-            yield from loop.dataloader if place is None else loop.loader(place)  # type: ignore[attr-defined]
+            loader: Any = loop.dataloader if place is None else loop.loader(place)  # type: ignore[attr-defined]
+            yield from sheltered(loader)
     except Exception as error:
         used_at(error, f"{loop.stage}_dataloader")
         raise

@@ -56,3 +56,13 @@ def test_half_an_iteration_is_not_saved(runs: dict[str, Any], kind: str) -> None
     assert not list(folder.glob("preempted*"))
     ends = [json.loads((runs["folder"] / one / "end.json").read_text()) for one in (kind, name)]
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_ends_though_its_workers_are_there_still(kind: str, tmp_path: Path) -> None:
+    """Python tells them to end by one SIGTERM, and waits."""
+    program = str(Path(__file__).with_name("exit_runs.py"))
+    command = [sys.executable, program, str(tmp_path), kind]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "at the end"
