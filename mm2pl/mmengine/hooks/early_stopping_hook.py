@@ -72,6 +72,7 @@ class EarlyStoppingHook(Hook):
         self.stopped = ""
         self._runner: Any = None
         self._judged_at: int | None = -1
+        self._was_stopped = False  # before the run at hand
 
     def _init_rule(self, monitor: str) -> str:
         return infer_rule(monitor, self._default_greater_keys, self._default_less_keys)
@@ -150,6 +151,7 @@ class EarlyStoppingHook(Hook):
         self.wait_count, self.best_score = state_dict["wait_count"], state_dict["best_score"]
         if settings == self._settings():
             self.stopped = state_dict["stopped"]
+            self._was_stopped = bool(self.stopped)
             self._stay_stopped()
 
     def _settings(self) -> dict[str, Any]:
@@ -157,7 +159,8 @@ class EarlyStoppingHook(Hook):
         return {name: getattr(self, name) for name in names}
 
     def _stay_stopped(self) -> None:
-        if self.stopped and self._runner is not None:
+        if self._was_stopped and self._runner is not None:
+            self._was_stopped = False
             self._runner.train_loop.stop_training = True
             self._runner.logger.info(f"The training was ended before: {self.stopped}")
 

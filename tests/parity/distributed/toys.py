@@ -23,10 +23,15 @@ from mmengine.registry import (
 from torch import nn
 from torch.utils.data import Dataset
 
+NOT_MMENGINES = (
+    *("mm2pl", "epoch", "global_step", "pytorch-lightning_version"),
+    *("loops", "callbacks", "optimizer_states", "lr_schedulers", "MixedPrecision"),
+)
+
 
 def keys(checkpoint: Any) -> list[str]:
-    """Return the keys of a checkpoint but the one in which mm2pl stores what is its own."""
-    return sorted(key for key in checkpoint if key != "mm2pl")
+    """Return the keys of a checkpoint but those of Lightning's and mm2pl's own."""
+    return sorted(key for key in checkpoint if key not in NOT_MMENGINES)
 
 
 def digest(state: Any) -> str:

@@ -37,6 +37,8 @@ _MASKS = [
     (r"(Resumed iteration number is not|training resumes at iter).*", "<resumes in a window>"),
     (r"(EMA's momentum is the share|The value of momentum in EMA).*", "<large momentum of EMA>"),
 ]
+# What CheckpointHook tells the message hub of its files.
+_FILES = "best_|last_ckpt|keep_ckpt_ids"
 
 
 class Masks:
@@ -112,7 +114,12 @@ def _checkpoint(path: Path, mask: Masks) -> dict[str, Any]:
     for key in CHECKPOINT_KEYS[:2] if best else CHECKPOINT_KEYS:
         shown[key] = exact(state[key]) if key in state else "absent"
     shown["state_dict order"] = list(state.get("state_dict", {}))
-    shown["message_hub"] = _message_hub(state.get("message_hub"), mask)
+    hub = state.get("message_hub")
+    if best and hub is not None:
+        # MMEngine writes one after the other, mm2pl all that are due once all are known.
+        info = {k: v for k, v in hub["runtime_info"].items() if not re.match(_FILES, k)}
+        hub = {**hub, "runtime_info": info}
+    shown["message_hub"] = _message_hub(hub, mask)
     return shown
 
 
