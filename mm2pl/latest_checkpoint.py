@@ -37,7 +37,9 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
     if is_main_process():
         newest = find_latest_checkpoint(work_dir)
         try:
-            if newest is None or "://" in newest or os.path.isdir(newest):
+            if newest is None:
+                _tell_of_others(work_dir, warn)
+            elif "://" in newest or os.path.isdir(newest):
                 decision = [newest]
             else:
                 decision = [_or_before(_found_again(newest, work_dir, warn), work_dir, warn)]
@@ -47,6 +49,16 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
     if isinstance(decision[0], CheckpointError):
         raise decision[0]
     return decision[0]  # type: ignore[no-any-return]
+
+
+def _tell_of_others(work_dir: str, warn: Callable[[str], None]) -> None:
+    """Warn of checkpoints that a run which starts anew may replace."""
+    others = sorted(path.name for path in Path(work_dir).glob("[!.]*.pth"))
+    if others:
+        warn(
+            f"{work_dir} has no last_checkpoint, so the run starts anew, though {others[0]} lies"
+            " there; name a checkpoint to go on from it"
+        )
 
 
 def _found_again(newest: str, work_dir: str, warn: Callable[[str], None]) -> str:

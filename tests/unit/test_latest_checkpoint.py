@@ -190,3 +190,18 @@ def test_a_cut_off_file_is_told_as_such(tmp_path: Path) -> None:
     _cut(_save(tmp_path / "a.pth"))
     with pytest.raises(BrokenCheckpointError, match=r"a\.pth cannot be read: its end is missing"):
         checkpoint.read(tmp_path / "a.pth")
+
+
+def test_a_run_that_starts_anew_beside_checkpoints_warns(folder: Path) -> None:
+    (folder / "last_checkpoint").unlink()
+    warnings: list[str] = []
+    assert newest_good(str(folder), warnings.append) is None
+    (warning,) = warnings
+    assert "has no last_checkpoint" in warning
+    assert "epoch_1.pth lies there" in warning
+
+
+def test_one_in_an_empty_folder_does_not(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    assert newest_good(str(tmp_path), warnings.append) is None
+    assert warnings == []

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _IncompatibleKeys  # noqa: F401  MMEngine has it here
 
 from mm2pl import checkpoint as _checkpoint
 from mm2pl.errors import (
