@@ -85,6 +85,7 @@ def _allowed_globals() -> list[Any]:
         (_method_in_file, "builtins.getattr"),
         codecs.encode,  # of the bytes in arrays; torch allows these three itself from 2.5 on
         bytearray,
+        complex,
         bytes,  # of empty arrays
         set,
         np.ndarray,

@@ -270,7 +270,8 @@ def test_no_door_lets_it_in(door: str, format_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "name"), [(os.system, r"(posix|nt)\.system"), (eval, "eval"), (Path, r"\w+\.Path")]
+    ("function", "name"),
+    [(os.system, r"(posix|nt)\.system"), (eval, r"(builtins\.)?eval"), (Path, r"\w+\.Path")],
 )
 def test_a_refusal_names_what_is_wanted(function: Any, name: str) -> None:
     _zip(Calls(function, "x"), Path("a.pth"))

@@ -48,7 +48,7 @@ class Sized(Net):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(8, 3)
-        self.register_load_state_dict_pre_hook(self.resize)
+        self._register_load_state_dict_pre_hook(self.resize, with_module=True)  # torch 2.4's
 
     @staticmethod
     def resize(module: nn.Module, weights: dict[str, Any], *others: Any) -> None:
