@@ -117,8 +117,9 @@ def _checkpoint(path: Path, mask: Masks) -> dict[str, Any]:
     hub = state.get("message_hub")
     if best and hub is not None:
         # MMEngine writes one after the other, mm2pl all that are due once all are known.
-        info = {k: v for k, v in hub["runtime_info"].items() if not re.match(_FILES, k)}
-        hub = {**hub, "runtime_info": info}
+        for part in ("runtime_info", "resumed_keys"):
+            known = {k: v for k, v in hub[part].items() if not re.match(_FILES, k)}
+            hub = {**hub, part: known}
     shown["message_hub"] = _message_hub(hub, mask)
     return shown
 
