@@ -38,7 +38,7 @@ from mm2pl.mmengine.runner._model_zoo import (  # noqa: F401  MMEngine has all o
     get_mmcls_models,
     get_torchvision_models,
 )
-from mm2pl.mmengine.runner._weights import load_state_dict
+from mm2pl.mmengine.runner._weights import load_part, with_table
 from mm2pl.mmengine.utils import deprecated_function
 from mm2pl.mmengine.utils.dl_utils import load_url
 from mm2pl.support import unsupported
@@ -60,6 +60,42 @@ __all__ = [
 _Loader = Callable[..., Any]
 _ReviseKeys = Sequence[tuple[str, str]]
 _STRIP_MODULE: _ReviseKeys = ((r"^module\.", ""),)
+
+
+def load_state_dict(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    strict: bool = False,
+    logger: logging.Logger | str | None = None,
+) -> None:
+    """Load weights and say what does not fit; shapes that differ are skipped unless ``strict``.
+
+    Args:
+        module: Takes the weights.
+        state_dict: The weights by name.
+        strict: Raise if anything is missing, left over or of another shape.
+        logger: Where the mismatches are logged.
+
+    Raises:
+        RuntimeError: ``strict`` and something does not fit.
+    """
+    metadata = getattr(state_dict, "_metadata", None) or {}
+    missing: list[str] = []
+    unexpected: list[str] = []
+    wrong: list[str] = []
+    load_part(module, dict(state_dict), "", metadata, (missing, unexpected, wrong))
+    # Counters of BatchNorm that old files do not have change nothing.
+    missing = [key for key in missing if "num_batches_tracked" not in key]
+    if unexpected:
+        wrong.append(f"unexpected key in source state_dict: {', '.join(unexpected)}\n")
+    if missing:
+        wrong.append(f"missing keys in source state_dict: {', '.join(missing)}\n")
+    wrong = with_table(wrong)
+    if wrong and get_dist_info()[0] == 0:
+        message = "\n".join(["The model and loaded state dict do not match exactly\n", *wrong])
+        if strict:
+            raise RuntimeError(message)
+        print_log(message, logger=logger, level=logging.WARNING)
 
 
 class CheckpointLoader:
