@@ -300,7 +300,7 @@ def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) 
     with a new one.
     """
     start = "use load_from without resume to start from these weights"
-    version = loaded.get("pytorch-lightning_version")
+    version = loaded.get(contents.LIGHTNING)
     if version is not None and "meta" not in loaded:
         raise CheckpointError(
             f"{name} is of Lightning {version}: its run cannot be resumed here", hint=start

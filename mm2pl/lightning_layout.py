@@ -9,17 +9,17 @@ from lightning import __version__ as lightning_version
 
 from mm2pl import contents
 from mm2pl.optim import wrappers_of
+from mm2pl.resume.loaders import length_of
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
 
-VERSION = contents.LIGHTNING
 _Saved = MutableMapping[str, Any]
 
 _LIGHTNINGS = (
     "epoch",
     "global_step",
-    VERSION,
+    contents.LIGHTNING,
     "state_dict",
     "loops",
     "callbacks",
@@ -65,7 +65,7 @@ def progress_of(runner: Runner, meta: Mapping[str, Any], steps: int) -> Progress
     """
     loop: Any = runner._train_loop
     epochs, iters = int(meta["epoch"]), int(meta["iter"])
-    length = _length(getattr(loop, "dataloader", None))
+    length = length_of(getattr(loop, "dataloader", None)) or 0
     if not getattr(loop, "by_epoch", True):
         # To MMEngine such a run has no epochs; a plain Trainer goes round by round.
         epochs, batches = divmod(iters, length) if length else (0, iters)
@@ -76,14 +76,6 @@ def progress_of(runner: Runner, meta: Mapping[str, Any], steps: int) -> Progress
         if length and batches >= length:
             epochs, batches = epochs + 1, 0
     return Progress(epochs, batches, iters, steps)
-
-
-def _length(loader: Any) -> int:
-    """Return the batches of a round over the data; 0 if that is not known."""
-    try:
-        return len(loader)
-    except TypeError:  # there is none, or it is over an IterableDataset without a length
-        return 0
 
 
 def add(checkpoint: _Saved, progress: Progress, order: Iterable[str] | None = None) -> None:
@@ -98,7 +90,7 @@ def add(checkpoint: _Saved, progress: Progress, order: Iterable[str] | None = No
     """
     checkpoint["epoch"] = progress.epochs
     checkpoint["global_step"] = progress.steps
-    checkpoint[VERSION] = lightning_version
+    checkpoint[contents.LIGHTNING] = lightning_version
     checkpoint["loops"] = _loops(progress)
     if "optimizer" not in checkpoint:
         return
@@ -134,7 +126,7 @@ def complete(checkpoint: _Saved) -> None:
     Args:
         checkpoint: The content of a file.
     """
-    if VERSION not in checkpoint:
+    if contents.LIGHTNING not in checkpoint:
         meta = contents.meta_of(checkpoint)
         epochs, iters = int(meta.get("epoch", 0)), int(meta.get("iter", 0))
         add(checkpoint, Progress(epochs, 0, iters, steps_of(checkpoint)))

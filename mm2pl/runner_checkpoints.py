@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
-from mm2pl import _lightning, checkpoint, lightning_layout
+from mm2pl import _lightning, checkpoint, contents, lightning_layout
 from mm2pl.callbacks.native import save_states_of_others
 from mm2pl.distributed import together
 from mm2pl.environment import take_up_seed
@@ -113,7 +113,7 @@ class RunnerCheckpoints:
         """
         device = get_device() if map_location == "default" else map_location
         loaded = self.load_checkpoint(filename, map_location=device)
-        drop_unknown(loaded, exact.KEY, self.logger)
+        drop_unknown(loaded, contents.OURS, self.logger)
         exactly = resume_optimizer and self.resumes_exactly
         checkpoint.refuse_partial(loaded, filename, exactly)
         if exactly:
@@ -265,7 +265,7 @@ class RunnerCheckpoints:
         )
         own = exact.collect(self, meta) if save_optimizer and exactly else None
         if own is not None:
-            collected[exact.KEY] = own
+            collected[contents.OURS] = own
         self.call_hook("before_save_checkpoint", checkpoint=collected)
         save_states_of_others(self, collected)
         progress = lightning_layout.progress_of(self, meta, _lightning.steps(self.trainer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mm2pl import contents
 from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.optim import OptimWrapper
 from mm2pl.mmengine.optim.scheduler._per_update import updates_in
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mm2pl.resume.reading import Place
     from mm2pl.runner import Runner
 
-KEY = "mm2pl"
 _HEAD = "The settings are not those that the checkpoint was written with. The new ones hold:"
 # Options that tell kinds of optimizers apart; others come and go with torch's versions.
 _OF_KINDS = {"alpha", "betas", "lambd", "lr_decay", "momentum", "momentum_decay", "rho"}
@@ -76,7 +76,7 @@ def _check_kind(loaded: Mapping[str, Any], name: str, wrapper: OptimWrapper) -> 
     refuse_other_names(name, state, loaded["optimizer"])
     groups = state["param_groups"]
     kind = type(wrapper.optimizer).__name__
-    settings = (loaded.get(KEY) or {}).get("settings")
+    settings = (loaded.get(contents.OURS) or {}).get("settings")
     made = (
         settings["optimizers"][name]["made"] if settings and name in settings["optimizers"] else {}
     )
@@ -101,7 +101,7 @@ def honour(runner: Runner, loaded: Mapping[str, Any], fresh: Fresh) -> None:
         loaded: The checkpoint.
         fresh: What the run began with.
     """
-    saved = loaded.get(KEY) or {}
+    saved = loaded.get(contents.OURS) or {}
     new = fresh.settings
     old = saved.get("settings") or told_by_states(runner, loaded, new)
     lines: list[str] = []

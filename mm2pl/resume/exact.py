@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from mm2pl import contents
 from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
 from mm2pl.resume import changes, hook_states, kept, random_states
@@ -17,8 +18,6 @@ from mm2pl.resume.versions import VERSION
 
 if TYPE_CHECKING:
     from mm2pl.runner import Runner
-
-KEY = "mm2pl"
 
 
 def collect(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -111,7 +110,7 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
     if not runner.resumes_exactly or not hasattr(loop, "reading"):
         return
     loop.resumed = Resumed()
-    state, meta = loaded.get(KEY), loaded["meta"]
+    state, meta = loaded.get(contents.OURS), loaded["meta"]
     if state is None or (state["epoch"], state["iter"]) != (meta["epoch"], meta["iter"]):
         return  # MMEngine's, or one that was changed since
     hook_states.put_back(runner, state.get("hooks", {}))

@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mm2pl.resume import own_states
 from mm2pl.resume.in_workers import Carried, Carrying, Channel, Start, Stream
+from mm2pl.resume.loaders import has_pool, is_torchs, opening_with
 from mm2pl.resume.random_states import States
-from mm2pl.resume.sigterm import end_by_kill, has_pool
+from mm2pl.resume.sigterm import end_by_kill
 
 
 class Rest:
@@ -36,7 +37,7 @@ class Rest:
 def is_plain(loader: Any) -> bool:
     """Whether indices can be drawn apart from data."""
     return (
-        _is_torchs(loader)
+        is_torchs(loader)
         and not isinstance(loader.dataset, IterableDataset)
         and (loader.batch_sampler is not None or not loader.num_workers)
     )
@@ -45,14 +46,10 @@ def is_plain(loader: Any) -> bool:
 def is_stream(loader: Any) -> bool:
     """Whether the dataset has no indices, but can tell where it is."""
     return (
-        _is_torchs(loader)
+        is_torchs(loader)
         and isinstance(loader.dataset, IterableDataset)
         and own_states.tells_state(loader.dataset)
     )
-
-
-def _is_torchs(loader: Any) -> bool:
-    return isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__
 
 
 @functools.cache
@@ -94,7 +91,6 @@ def opened(
         own: What dataset and transforms are to begin with in the workers.
         stand: Takes the place of its sampler, or of its dataset.
     """
-    attributes = loader.__dict__
     workers = loader.num_workers
     new = bool(workers) and not has_pool(loader)
     streams = isinstance(loader.dataset, IterableDataset)
@@ -110,13 +106,10 @@ def opened(
         changed["sampler" if loader.batch_sampler is None else "batch_sampler"] = stand
     elif stand is not None:
         changed["dataset"] = stand
-    before = {name: attributes[name] for name in changed}
-    # Past DataLoader.__setattr__, which forbids it: the iterator keeps what it finds here.
-    attributes.update(changed)
     try:
-        batches: Any = iter(loader)
+        with opening_with(loader, **changed):
+            batches: Any = iter(loader)
     finally:
-        attributes.update(before)
         if isinstance(stand, Rest):
             stand.rest = None
     if workers and not hasattr(batches, "random_states"):

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from mm2pl.mmengine.logging import print_log
 from mm2pl.resume import own_states, random_states
 from mm2pl.resume.in_workers import Stream
+from mm2pl.resume.loaders import has_pool
 from mm2pl.resume.opening import Rest, is_plain, is_stream, opened
 from mm2pl.resume.random_states import States
-from mm2pl.resume.sigterm import has_pool
 
 _READ_AGAIN = (
     "The {} batches that come before in the data are read again: {} cannot tell where it is. With"

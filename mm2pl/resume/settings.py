@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm2pl.mmengine.optim import OptimWrapper, OptimWrapperDict
 from mm2pl.resume import schedules
+from mm2pl.resume.loaders import length_of
 from mm2pl.resume.schedules import Group, plain
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def settings_of(runner: Runner) -> dict[str, Any]:
             "train_cfg.type": type(loop).__name__,
             f"train_cfg.max_{unit}": getattr(loop, f"max_{unit}"),
             BATCH_SIZE: plain(getattr(batches, "batch_size", getattr(loader, "batch_size", None))),
-            "samples of train_dataloader.dataset": _length(getattr(loader, "dataset", None)),
+            "samples of train_dataloader.dataset": length_of(getattr(loader, "dataset", None)),
             PROCESSES: runner.world_size,
         },
-        "batches": _length(loader),
+        "batches": length_of(loader),
         "optimizers": {
             name: _of_optimizer(wrapper, schedulers) for name, wrapper, schedulers in parts(runner)
         },
@@ -67,13 +68,6 @@ def _columns(groups: Sequence[Group], made: Sequence[Mapping[str, Any]]) -> dict
     keys = dict.fromkeys(key for row in rows for key in row)
     found = {key: [row.get(key) for row in rows] for key in keys}
     return {k: one[:1] if all(v == one[0] for v in one) else one for k, one in found.items()}
-
-
-def _length(sized: Any) -> int | None:
-    try:
-        return len(sized)
-    except (TypeError, NotImplementedError):  # without a length
-        return None
 
 
 def parts(runner: Runner) -> Iterator[tuple[str, OptimWrapper, Sequence[Any]]]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
+
+from mm2pl.resume.loaders import has_pool, is_torchs, opening_with
 
 
 class OutliveOneSigterm:
@@ -76,21 +77,9 @@ def sheltered(loader: Any) -> Iterator[Any]:
     Args:
         loader: The loader; it is left as it was.
     """
-    new = isinstance(loader, DataLoader) and loader.num_workers and not has_pool(loader)
-    if not new or type(loader).__iter__ is not DataLoader.__iter__:
+    if not is_torchs(loader) or not loader.num_workers or has_pool(loader):
         return iter(loader)
-    attributes = loader.__dict__
-    before = attributes["worker_init_fn"]
-    # Past DataLoader.__setattr__, which forbids it: the iterator keeps what it finds here.
-    attributes["worker_init_fn"] = OutliveOneSigterm(before)
-    try:
+    with opening_with(loader, worker_init_fn=OutliveOneSigterm(loader.worker_init_fn)):
         batches: Iterator[Any] = iter(loader)
-    finally:
-        attributes["worker_init_fn"] = before
     end_by_kill(batches)
     return batches
-
-
-def has_pool(loader: DataLoader[Any]) -> bool:
-    """Whether the loader's workers are there already."""
-    return loader.persistent_workers and getattr(loader, "_iterator", None) is not None

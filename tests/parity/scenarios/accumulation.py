@@ -108,9 +108,10 @@ def resumed_in_epochs_at_a_border_inside_a_window(case: Case) -> None:
     case.train(optim_wrapper=section, param_scheduler=WARMUP, load_from=start, resume=True)
 
 
-def resumed_in_iterations_between_windows(case: Case) -> None:
-    changes: dict[str, Any] = {
-        "optim_wrapper": {"optimizer": SGD, "accumulative_counts": 3},
+def _in_iterations(counts: int) -> dict[str, Any]:
+    """Saves at iteration 6, between two windows of 3 and inside one of 4."""
+    return {
+        "optim_wrapper": {"optimizer": SGD, "accumulative_counts": counts},
         "train_dataloader": loader(sampler={"type": "InfiniteSampler"}),
         "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 14, "val_interval": 5},
         "default_hooks": {
@@ -118,21 +119,17 @@ def resumed_in_iterations_between_windows(case: Case) -> None:
         },
         "log_processor": {"by_epoch": False},
     }
+
+
+def resumed_in_iterations_between_windows(case: Case) -> None:
+    changes = _in_iterations(3)
     case.train(**changes)
     case.train(**changes, load_from=str(case.work_dir / "iter_6.pth"), resume=True)
 
 
 def resumed_inside_a_window_from_the_other_engine(case: Case) -> None:
     """The gradients, which mm2pl's file holds, are lost to both, as MMEngine's are."""
-    changes: dict[str, Any] = {
-        "optim_wrapper": {"optimizer": SGD, "accumulative_counts": 4},
-        "train_dataloader": loader(sampler={"type": "InfiniteSampler"}),
-        "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 14, "val_interval": 5},
-        "default_hooks": {
-            "checkpoint": {"type": "CheckpointHook", "interval": 6, "by_epoch": False}
-        },
-        "log_processor": {"by_epoch": False},
-    }
+    changes = _in_iterations(4)
     case.train(**changes)
     start = str(case.exchange("iter_6.pth"))
     case.train(**changes, load_from=start, resume={"exact": False})  # to MMEngine as good as True
