@@ -65,6 +65,17 @@ def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     _sync_folder(target.parent)
 
 
+def leave_memory(path: str | os.PathLike[str]) -> None:
+    """Let the system take back the memory in which it keeps a file that is on the disk.
+
+    What is written next gets that memory; memory that nobody had lately can take longer to get
+    than to fill. A file that is not there, or a system that cannot be asked, is left alone.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError), open(path, "rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[str]:
     """Remove what killed processes left half written in a folder; return the names."""
     removed = []

@@ -59,6 +59,24 @@ def test_the_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(
     assert done == ["file", "name", "folder"]
 
 
+def test_a_file_that_leaves_memory_stays_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda handle, *what: asked.append(what), raising=False
+    )
+    durable.write_text(tmp_path / "a.txt", "x")
+    durable.leave_memory(tmp_path / "a.txt")
+    assert asked == [(0, 0, os.POSIX_FADV_DONTNEED)]  # from the first to the last byte
+    durable.leave_memory(tmp_path / "absent.txt")
+    monkeypatch.delattr(os, "posix_fadvise")  # macOS
+    durable.leave_memory(tmp_path / "a.txt")
+    assert len(asked) == 1
+    assert (tmp_path / "a.txt").read_text() == "x"
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     durable.write_text(tmp_path / "a.txt", "")

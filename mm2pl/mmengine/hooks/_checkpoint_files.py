@@ -26,6 +26,7 @@ class CheckpointFiles:
         self._steps: list[Callable[[], None]] | None = None  # while being collected
         self._expected = ""
         self._first: tuple[str, Any] | None = None  # path and content of what the others equal
+        self._last = ""  # the file written last
         # Of the last snapshot, for the next one.
         self._memory: list[torch.UntypedStorage] = []
         self._spare: list[torch.UntypedStorage] = []
@@ -107,6 +108,9 @@ class CheckpointFiles:
             self._spare = []
             self._memory += kept.storages
         self._first = path, kept
+        if self._last:
+            self.then(partial(durable.leave_memory, self._last))
+        self._last = path
         self.then(partial(_write, kept, path, backend_args))
 
 

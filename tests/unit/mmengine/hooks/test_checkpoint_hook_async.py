@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mm2pl import checkpoint
+from mm2pl import checkpoint, durable
 from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.hooks import CheckpointHook, Hook
 from mm2pl.mmengine.logging import HistoryBuffer
@@ -92,6 +92,29 @@ def _plain(value: Any, folder: str) -> Any:
     if isinstance(value, str):
         return value.replace(folder, "FOLDER").replace("async_save=True", "async_save=False")
     return value
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_file_gets_the_memory_of_the_one_before_it(
+    tmp_path: Path,
+    written: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    asynchronous: bool,
+) -> None:
+    def left(path: str) -> None:
+        written.append(("left", path.rpartition("/")[2]))
+
+    monkeypatch.setattr(durable, "leave_memory", left)
+    hook = {"interval": 3, "async_save": asynchronous, "max_keep_ckpts": 1}
+    _build(tmp_path, hook).train()
+    files = ["iter_3.pth", "iter_6.pth", "iter_9.pth", "iter_10.pth"]
+    thread = "mm2pl-checkpoint" if asynchronous else "MainThread"
+    assert written == [
+        step
+        for before, name in zip(["", *files], files, strict=False)
+        for step in (("left", before), (f"{thread} begins", name), (f"{thread} ends", name))
+        if step != ("left", "")
+    ]
 
 
 def test_files_are_those_of_saving_at_once_though_the_training_goes_on(
