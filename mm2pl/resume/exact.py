@@ -12,7 +12,7 @@ from torch import nn
 from mm2pl import contents
 from mm2pl.mmengine.dist import all_gather_object
 from mm2pl.optim import wrappers_of
-from mm2pl.resume import changes, hook_states, kept, random_states
+from mm2pl.resume import changes, hook_states, kept, random_states, seeds
 from mm2pl.resume.reading import Place, Resumed
 from mm2pl.resume.versions import VERSION
 
@@ -57,6 +57,7 @@ def _of_this_rank(runner: Runner, meta: Mapping[str, Any]) -> dict[str, Any]:
         "random": random_states.to_plain(random_states.take()),
         "reading": None if place is None else place.to_plain(),
         "data": data,
+        "seeds": seeds.taken(runner),
         "gradients": _gradients(runner.bare_model),
         # Those of rank 0 are among the weights; statistics of BatchNorm are each rank's own.
         "buffers": {
@@ -119,9 +120,11 @@ def take_up(runner: Runner, loaded: Mapping[str, Any]) -> None:
             f"The checkpoint holds the random states of {len(state['ranks'])} processes, not of"
             f" {runner.world_size}: random numbers begin anew, as in MMEngine."
         )
+        seeds.put_back(runner, state["ranks"][0].get("seeds", {}), same_processes=False)
         _take_up_place(runner, state)
         return
     own = state["ranks"][runner.rank]
+    seeds.put_back(runner, own.get("seeds", {}))
     now = random_states.from_plain(own["random"])
     place = None if own["reading"] is None else Place.from_plain(own["reading"])
     at_border = not loop.by_epoch or place is None or not place.given

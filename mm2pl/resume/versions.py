@@ -58,6 +58,7 @@ def _try(own: dict[str, Any]) -> None:
         _of_type(dict, settings["run"], settings["optimizers"])
         for optimizer in settings["optimizers"].values():
             _of_type(dict, optimizer["made"], optimizer["groups"], *optimizer["schedules"])
+    own["ranks"][0]  # that of the first process is needed
     for rank in own["ranks"]:
         _of_type(dict, rank["gradients"], rank["buffers"])
         states = [random_states.from_plain(rank["random"])]
@@ -68,7 +69,10 @@ def _try(own: dict[str, Any]) -> None:
         with random_states.kept():
             for one in filter(None, states):
                 random_states.give({name: one[name] for name in one if name != "cuda"})
-        data = rank.get("data")  # not there in the first files
+        # Not there in the first files:
+        for seeds in rank.get("seeds", {}).values():
+            _of_type(int, *seeds.values())
+        data = rank.get("data")
         if data is not None:
             _of_type(dict, data["states"])
             _of_type(str, *data["approximated"])
