@@ -62,6 +62,7 @@ class EMAHook(Hook):
             if value < 0:
                 raise ConfigAssertionError(f"{name} must not be negative, got {value}")
         self.strict_load = strict_load
+        self._copied_early = False
         self.ema_cfg = {"type": ema_type, **kwargs}
         self.begin_iter = begin_iter
         self.begin_epoch = begin_epoch
@@ -69,6 +70,11 @@ class EMAHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         """Copy the model."""
+        if not self._copied_early:
+            self._copy(runner)
+        self._copied_early = False
+
+    def _copy(self, runner: Any) -> None:
         model = runner.model
         self.src_model = model.module if is_model_wrapper(model) else model
         self.ema_model = MODELS.build(self.ema_cfg, default_args={"model": self.src_model})
@@ -121,6 +127,10 @@ class EMAHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Go on with the checkpoint's average when resuming, else begin one with its weights."""
+        # Differs: of MMEngine's FlexibleRunner, which loads before before_run, this is an error.
+        if not hasattr(self, "ema_model"):
+            self._copy(runner)
+            self._copied_early = True
         if runner._resume and "ema_state_dict" in checkpoint:
             self._swap_ema_state_dict(checkpoint)
             self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
