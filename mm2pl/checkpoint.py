@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib import import_module
-from numbers import Integral
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 from packaging.version import Version
 
-from mm2pl import contents, durable, published
+from mm2pl import contents, damage, durable, published
 from mm2pl._safe_globals import allowing
 from mm2pl.errors import (
     BrokenCheckpointError,
@@ -299,45 +298,28 @@ def refuse_partial(loaded: Mapping[str, Any], name: str, needs_optimizer: bool) 
     Differs: MMEngine resumes without a word what holds no optimizer, such as its best checkpoints,
     with a new one.
     """
-    start = "use load_from without resume to start from these weights"
     version = loaded.get(contents.LIGHTNING)
     if version is not None and "meta" not in loaded:
         raise CheckpointError(
-            f"{name} is of Lightning {version}: its run cannot be resumed here", hint=start
+            f"{name} is of Lightning {version}: its run cannot be resumed here", hint=damage.START
         )
     if contents.kind(loaded) == "mmcv":
         raise CheckpointError(
-            f"{name} is of OpenMMLab 1.x: its run cannot be resumed here", hint=start
+            f"{name} is of OpenMMLab 1.x: its run cannot be resumed here", hint=damage.START
         )
-    if not isinstance(loaded.get("meta"), Mapping) or "message_hub" not in loaded:
-        raise CheckpointError(f"{name} holds weights only, there is nothing to resume", hint=start)
-    _refuse_damaged(loaded, name)
+    absent = [key for key in ("meta", "message_hub") if key not in loaded]
+    if absent:
+        raise CheckpointError(
+            f"{name} holds weights only, there is nothing to resume: no {' and no '.join(absent)}",
+            hint=damage.START,
+        )
+    damage.refuse(loaded, name)
     if needs_optimizer and "optimizer" not in loaded:
         raise CheckpointError(
             f"{name} holds no optimizer, so its run cannot go on as it was",
-            hint=f"{start}; resume=dict(exact=False) goes on with a new one, as MMEngine does",
+            hint=f"{damage.START}; resume=dict(exact=False) goes on with a new one, as MMEngine"
+            " does",
         )
-
-
-def _refuse_damaged(loaded: Mapping[str, Any], name: str) -> None:
-    """Refuse a run whose parts are not of the kinds that they have in any checkpoint."""
-    meta = loaded["meta"]
-    parts = {f"meta.{key}": meta.get(key) for key in ("epoch", "iter")}
-    parts |= {key: loaded[key] for key in _KINDS if key in loaded}
-    for key, value in parts.items():
-        number = isinstance(value, Integral)
-        if not isinstance(value, _KINDS.get(key, Integral)) or (number and value < 0):
-            found = value if number else f"a {type(value).__name__}"
-            found = "missing" if value is None else found
-            raise CheckpointError(f"{name} cannot be resumed: its {key} is {found}")
-
-
-_KINDS: dict[str, Any] = {
-    "optimizer": Mapping,
-    "param_schedulers": (Mapping, list, tuple, type(None)),
-    "callbacks": Mapping,
-    "global_step": Integral,
-}
 
 
 def write(checkpoint: Mapping[str, Any], path: str, backend_args: Any = None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from mm2pl import checkpoint as files
-from mm2pl import lightning_layout
+from mm2pl import damage, lightning_layout
 from mm2pl.errors import CheckpointError
 from mm2pl.latest_checkpoint import newest_good
 from mm2pl.mmengine.hooks import CheckpointHook
@@ -67,9 +67,10 @@ class MMCheckpointIO(TorchCheckpointIO):
                 f"{name} has no 'state_dict', so it is no checkpoint of a Trainer's",
                 hint="weights alone go into a model by mm2pl.mmengine.runner.load_checkpoint",
             )
-        lightning_layout.complete(loaded)
-        if self._raw:
-            loaded["state_dict"] = lightning_layout.in_training(loaded["state_dict"], loaded)
+        with damage.taking_up(name, "content", "loaded"):
+            lightning_layout.complete(loaded)
+            if self._raw:
+                loaded["state_dict"] = lightning_layout.in_training(loaded["state_dict"], loaded)
         return loaded
 
 

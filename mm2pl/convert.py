@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from mm2pl import checkpoint, contents, published
+from mm2pl import checkpoint, contents, damage, durable, published
 from mm2pl.errors import CheckpointError, ConfigError
 from mm2pl.mmengine.fileio import exists
 from mm2pl.mmengine.runner.checkpoint import CheckpointLoader
@@ -111,13 +111,23 @@ def convert(
     choices = choices or Choices()
     if choices.plain and PurePosixPath(target).suffix not in LIGHTNING:
         raise ConfigError(f"{target} is no .ckpt, and only such a file can be a plain one")
-    content, notes = converted(load(source), source, target, choices)
+    loaded = load(source)
+    with damage.taking_up(source, "content", "converted"):
+        content, notes = converted(loaded, source, target, choices)
+    _remove_leftovers(target)
     if PurePosixPath(target).suffix == published.SUFFIX:
         data, more = published.pack(content["state_dict"], content["meta"], target)
         checkpoint.write_by(lambda file: file.write(data), target)
         return notes + more
     checkpoint.write(content, target)
     return notes
+
+
+def _remove_leftovers(target: str) -> None:
+    """Remove what a conversion to the same file left that was killed."""
+    if "://" not in target:
+        real = os.path.realpath(target)
+        durable.remove_leftovers(os.path.dirname(real), os.path.basename(real))
 
 
 def converted(

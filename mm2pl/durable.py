@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,10 +77,18 @@ def leave_memory(path: str | os.PathLike[str]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove what killed processes left half written in a folder; return the names."""
+def remove_leftovers(folder: str | os.PathLike[str], name: str | None = None) -> list[str]:
+    """Remove what killed processes left half written in a folder; return the names.
+
+    Args:
+        folder: Where to look.
+        name: Only what was to be the file of this name.
+    """
     removed = []
+    pattern = r"\..*" if name is None else rf"\.{re.escape(name)}\.\d+{re.escape(_MARK)}"
     for path in sorted(Path(folder).glob(f".*{_MARK}")):
+        if not re.fullmatch(pattern, path.name):
+            continue
         # A file that is being written is locked; the lock ends with its process.
         with suppress(OSError), path.open("rb") as file:
             _lock(file)

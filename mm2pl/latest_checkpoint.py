@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
@@ -15,6 +16,11 @@ from mm2pl.mmengine.dist import broadcast_object_list, is_main_process
 from mm2pl.mmengine.runner.checkpoint import find_latest_checkpoint
 
 _UNUSABLE = (BrokenCheckpointError, CheckpointNotFoundError)
+
+
+def is_marked(work_dir: str) -> bool:
+    """Whether something was saved in a folder, so that :func:`newest_good` finds it or raises."""
+    return os.path.exists(os.path.join(work_dir, "last_checkpoint"))
 
 
 def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
@@ -35,20 +41,57 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
     # One rank decides for all, and hands on why it cannot; others may not even see the folder.
     decision: list[Any] = [None]
     if is_main_process():
-        newest = find_latest_checkpoint(work_dir)
         try:
-            if newest is None:
-                _tell_of_others(work_dir, warn)
-            elif "://" in newest or os.path.isdir(newest):
-                decision = [newest]
-            else:
-                decision = [_or_before(_found_again(newest, work_dir, warn), work_dir, warn)]
+            decision = [_chosen(work_dir, warn)]
         except CheckpointError as error:
             decision = [error]
     broadcast_object_list(decision)
     if isinstance(decision[0], CheckpointError):
         raise decision[0]
     return decision[0]  # type: ignore[no-any-return]
+
+
+def _chosen(work_dir: str, warn: Callable[[str], None]) -> str | None:
+    try:
+        newest = find_latest_checkpoint(work_dir)
+    except OSError as error:
+        return _beside(work_dir, f"cannot be read ({error.strerror})", warn)
+    if newest is None:
+        _tell_of_others(work_dir, warn)
+    if newest is None or "://" in newest:
+        return newest
+    problem = _problem(newest)
+    if problem is not None:
+        return _beside(work_dir, problem, warn)
+    return _or_before(_found_again(newest, work_dir, warn), work_dir, warn)
+
+
+def _problem(named: str) -> str | None:
+    """Say why what ``last_checkpoint`` names can be no file."""
+    if not named or not named.isprintable() or "\ufffd" in named:  # as in bytes that are no text
+        return "holds no path"
+    try:
+        is_folder = stat.S_ISDIR(os.stat(named).st_mode)
+    except (FileNotFoundError, NotADirectoryError):  # it may have been moved
+        return None
+    except OSError as error:
+        return f"names what cannot be looked at ({error.strerror})"
+    return f"names a folder, {named}" if is_folder else None
+
+
+def _beside(work_dir: str, problem: str, warn: Callable[[str], None]) -> str:
+    """Return the newest checkpoint in a folder whose ``last_checkpoint`` is of no use."""
+    marker = os.path.join(work_dir, "last_checkpoint")
+    files = [path for path in Path(work_dir).glob("[!.]*.pth") if path.is_file()]
+    files.sort(key=lambda path: (path.stat().st_mtime_ns, _number(path)), reverse=True)
+    good = next((str(path) for path in files if _holds_run(path)), None)
+    if good is None:
+        raise CheckpointError(
+            f"{marker} {problem}, and no checkpoint to go on from lies beside it",
+            hint="remove it to start anew",
+        )
+    warn(f"{marker} {problem}; the run goes on from {good}, the newest beside it")
+    return good
 
 
 def _tell_of_others(work_dir: str, warn: Callable[[str], None]) -> None:
@@ -104,17 +147,20 @@ def good_before(broken: str, *folders: str) -> str | None:
         folders: Further ones to look through.
     """
     for path in _before(Path(broken), [Path(broken).parent, *map(Path, folders)]):
-        try:
-            loaded = checkpoint.read(path, "cpu")
-        except CheckpointError:
-            continue
-        # Published ones hold no counters, the best ones of MMEngine's no optimizer.
-        needed = {"meta", "message_hub"}
-        if _template(path) != _template(Path(broken)):
-            needed.add("optimizer")
-        if isinstance(loaded, Mapping) and needed <= set(loaded):
+        if _holds_run(path, _template(path) != _template(Path(broken))):
             return str(path)
     return None
+
+
+def _holds_run(path: Path, with_optimizer: bool = True) -> bool:
+    """Whether a file is whole and a run can go on from it."""
+    try:
+        loaded = checkpoint.read(path, "cpu")
+    except CheckpointError:
+        return False
+    # Published ones hold no counters, the best ones of MMEngine's no optimizer.
+    needed = {"meta", "message_hub", *(["optimizer"] if with_optimizer else [])}
+    return isinstance(loaded, Mapping) and needed <= set(loaded)
 
 
 def _before(broken: Path, folders: list[Path]) -> list[Path]:

@@ -99,7 +99,7 @@ def add(checkpoint: _Saved, progress: Progress, order: Iterable[str] | None = No
         {"state": state["state"], "param_groups": state["param_groups"]} for state in states
     ]
     checkpoint["lr_schedulers"] = [
-        _schedule(state) for state in _flat(checkpoint.get("param_schedulers", []))
+        _schedule(state) for state in _flat(checkpoint.get("param_schedulers") or [])
     ]
     checkpoint.setdefault("callbacks", {})
     scalers = [state["loss_scaler"] for state in states if state.get("loss_scaler")]
@@ -169,7 +169,8 @@ def _by_name(optimizer: Any, order: Iterable[str] | None = None) -> list[dict[st
     if "param_groups" in optimizer:
         return [optimizer]  # type: ignore[list-item]
     names = optimizer if order is None else order
-    return [optimizer[name] for name in names if "param_groups" in optimizer.get(name, ())]
+    states = map(optimizer.get, names)
+    return [one for one in states if isinstance(one, dict) and "param_groups" in one]
 
 
 def _flat(schedules: Any) -> list[Mapping[str, Any]]:

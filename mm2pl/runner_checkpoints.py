@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from mm2pl import _lightning, checkpoint, contents, lightning_layout
+from mm2pl import _lightning, checkpoint, contents, damage, lightning_layout
 from mm2pl.callbacks.native import save_states_of_others
 from mm2pl.distributed import together
 from mm2pl.environment import take_up_seed
-from mm2pl.errors import CheckpointError, ConfigTypeError
-from mm2pl.latest_checkpoint import naming_a_good_one, newest_good
+from mm2pl.errors import ConfigTypeError
+from mm2pl.latest_checkpoint import is_marked, naming_a_good_one, newest_good
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.fileio import join_path
@@ -20,7 +21,6 @@ from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
-    find_latest_checkpoint,
 )
 from mm2pl.optim import refuse_other_counts, torch_optimizers
 from mm2pl.resume import changes, exact, fitting
@@ -53,7 +53,7 @@ class RunnerCheckpoints:
         """Whether there is a checkpoint to go on from without reading what it was trained on."""
         if not self._resume or not self.resumes_exactly:
             return False
-        return bool(self._load_from or find_latest_checkpoint(self.work_dir))
+        return bool(self._load_from) or is_marked(self.work_dir)
 
     def gather_states(self: Any, meta: dict[str, Any]) -> None:
         """Collect what is each process's own for the next checkpoint; called on all of them.
@@ -89,12 +89,18 @@ class RunnerCheckpoints:
                 source = newest_good(self.work_dir, self.logger.warning)
                 self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
             if source is not None:
-                with together("go on from the checkpoint"), at_key(self._source_key):
+                with self._reading(source, "go on from"):
                     self.resume(source)
         elif self._load_from is not None:
-            with together("load the checkpoint"), at_key(self._source_key):
+            with self._reading(self._load_from, "load"):
                 loaded = self.load_checkpoint(self._load_from)
                 checkpoint.refuse_stranger(loaded, self.bare_model, self._load_from)
+
+    @contextmanager
+    def _reading(self: Any, path: str, deed: str) -> Iterator[None]:
+        """Let errors say which file it is and who named it; one process's are all processes'."""
+        with together(f"{deed} the checkpoint"), at_key(self._source_key), damage.of_file(path):
+            yield
 
     def resume(
         self: Any,
@@ -132,7 +138,8 @@ class RunnerCheckpoints:
                 " training dataset, please check the correctness of the checkpoint or the training"
                 " dataset."
             )
-        self.message_hub.load_state_dict(loaded["message_hub"])
+        with damage.taking_up(filename, "message_hub"):
+            self.message_hub.load_state_dict(loaded["message_hub"])
         _lightning.set_steps(self.trainer, lightning_layout.steps_of(loaded), meta["iter"])
         if "callbacks" in loaded:  # of Lightning's
             self._hook_callback.resumed = loaded
@@ -140,21 +147,25 @@ class RunnerCheckpoints:
         fresh = changes.prepare(self, loaded) if both else None
         if "optimizer" in loaded and resume_optimizer:
             self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-            self.optim_wrapper.load_state_dict(loaded["optimizer"])
+            with damage.taking_up(filename, "optimizer"):
+                self.optim_wrapper.load_state_dict(loaded["optimizer"])
         if self.param_schedulers is None and resume_param_scheduler:
             self.logger.warning(
                 "`resume_param_scheduler` is True but `self.param_schedulers` is None, so skip"
                 " resuming parameter schedulers"
             )
-        elif "param_schedulers" in loaded and resume_param_scheduler:
+        elif loaded.get("param_schedulers") is not None and resume_param_scheduler:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
             was = bool(meta.get("schedule_per_update"))
             now = self._schedules_per_update
             refuse_other_counts(self.param_schedulers, self.optim_wrapper, was, now)
             if fresh is None:
-                checkpoint.load_scheduler_states(self.param_schedulers, loaded["param_schedulers"])
+                with damage.taking_up(filename, "param_schedulers"):
+                    states = loaded["param_schedulers"]
+                    checkpoint.load_scheduler_states(self.param_schedulers, states)
         if fresh is not None:
-            changes.honour(self, loaded, fresh)
+            with damage.taking_up(filename, "param_schedulers"):
+                changes.honour(self, loaded, fresh)
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
         exact.take_up(self, loaded)
 
@@ -178,8 +189,7 @@ class RunnerCheckpoints:
         """
         with naming_a_good_one(filename):
             loaded = _load_checkpoint(filename, map_location=map_location)
-        if not isinstance(loaded, Mapping):
-            raise CheckpointError(f"{filename} holds a {type(loaded).__name__}, not weights")
+        damage.refuse_no_weights(loaded, filename)
         self.call_hook("after_load_checkpoint", checkpoint=loaded)
         _load_checkpoint_to_model(self.bare_model, loaded, strict, revise_keys=revise_keys)
         self._has_loaded = True

@@ -176,9 +176,9 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
     """Find the newest checkpoint of the work dir if ``--resume`` names none."""
     if args.resume != "auto":
         return
-    newest = _last_checkpoint(cfg.work_dir)
+    nothing = not Path(cfg.work_dir, "last_checkpoint").exists()
     if args.command != "fit":
-        if newest is None:
+        if nothing:
             raise ConfigError(
                 f"--resume: there is no checkpoint in {cfg.work_dir}",
                 hint="name one: --resume FILE, or another --work-dir",
@@ -186,7 +186,7 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
         from mm2pl.latest_checkpoint import newest_good
 
         cfg.load_from = newest_good(cfg.work_dir, lambda text: say(f"warning: {text}"))
-    elif newest is None:
+    elif nothing:
         say(
             f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew,"
             " without the config's load_from"

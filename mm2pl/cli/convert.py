@@ -100,9 +100,10 @@ def _trusting(path: str | None) -> Iterator[None]:
 
 
 def _show(path: str, loaded: Any, as_json: bool) -> None:
-    from mm2pl import contents, published
+    from mm2pl import contents, damage, published
 
-    facts = contents.describe(loaded, path)
+    with damage.taking_up(path, "content", "described"):
+        facts = contents.describe(loaded, path)
     if os.path.isfile(path):
         kind = "safetensors" if published.is_one(path, path) else "torch"
         facts = {"file size": os.path.getsize(path), "format": kind, **facts}

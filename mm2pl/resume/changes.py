@@ -108,11 +108,17 @@ def honour(runner: Runner, loaded: Mapping[str, Any], fresh: Fresh) -> None:
     _compare(lines, "", old["run"], new["run"])
     _follow_length(runner, saved, old, new, lines)
     for name, wrapper, schedulers in parts(runner):
-        states = states_of(loaded, name)
+        states = states_of(loaded, name) or None  # an empty list is as good as none
+        then = old["optimizers"].get(name, new["optimizers"][name])
+        if states and len(states) != len(then["schedules"]):
+            raise CheckpointError(
+                f"the checkpoint's param_schedulers has states of {len(states)} schedules, and was"
+                f" written with {len(then['schedules'])}",
+                hint="resume=dict(exact=False) takes up what is there, as MMEngine does",
+            )
         part = _Part(name, wrapper, schedulers, states, lines)
         done = _Done.of(runner, wrapper, states or [], old, new)
-        now = new["optimizers"][name]
-        part.take_up(old["optimizers"].get(name, now), now, fresh.options[name], done)
+        part.take_up(then, new["optimizers"][name], fresh.options[name], done)
     if lines:
         runner.logger.warning("\n  ".join([_HEAD, *lines]) + f"\n{_TAIL}")
 

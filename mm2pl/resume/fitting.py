@@ -44,7 +44,8 @@ def _misfits(model: nn.Module, weights: Mapping[str, Any]) -> Iterator[str]:
         lazy = isinstance(weight, nn.parameter.UninitializedParameter)
         if not weight.requires_grad or name not in own or lazy or _may_rename(model, name):
             continue
-        shape = tuple(found[name].shape) if name in found else "missing"
+        saved = found.get(name)
+        shape = tuple(saved.shape) if isinstance(saved, torch.Tensor) else "missing"
         if shape != tuple(own[name].shape):
             yield f"{name}: {shape} in the checkpoint, {tuple(own[name].shape)} in the model"
 
@@ -84,7 +85,8 @@ def refuse_other_optimizer(
             f" checkpoint {others}",
             hint=f"is paramwise_cfg or the model another? {_START}",
         )
-    had = next((set(one) for one in state.get("state", {}).values() if one), None)
+    states = state.get("state", {}).values()
+    had = next((set(one) for one in states if isinstance(one, Mapping) and one), None)
     missing = _needed(optimizer) - had if had else set()
     if missing:
         raise CheckpointError(

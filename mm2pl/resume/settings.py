@@ -106,7 +106,7 @@ def told_by_states(
     batches = new["batches"]
     if info.get("max_epochs") and "train_cfg.max_epochs" in run and "max_iters" in info:
         batches = info["max_iters"] // info["max_epochs"]
-    text = loaded["meta"].get("cfg") or ""
+    text = str(loaded["meta"].get("cfg") or "")
     same = _section(text) == _section(runner.cfg.pretty_text)
     optimizers = {
         name: _told(schedulers, loaded, name, new["optimizers"][name], same)

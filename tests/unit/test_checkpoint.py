@@ -183,26 +183,6 @@ def test_what_a_storage_says_at_a_write_is_handed_on():
             checkpoint.write({}, "s3://a.pth")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"meta": {"iter": 3}}, "its meta.epoch is missing"),
-        ({"meta": {"epoch": "two", "iter": 3}}, "its meta.epoch is a str"),
-        ({"meta": {"epoch": 1, "iter": -3}}, "its meta.iter is -3"),
-        ({"optimizer": None}, "its optimizer is missing"),
-        ({"optimizer": "a"}, "its optimizer is a str"),
-        ({"param_schedulers": "a"}, "its param_schedulers is a str"),
-        ({"callbacks": []}, "its callbacks is a list"),
-        ({"global_step": "a"}, "its global_step is a str"),
-    ],
-)
-def test_a_run_with_parts_of_another_kind_is_refused(changes, message):
-    whole = {"meta": {"epoch": 1, "iter": 3}, "message_hub": {}, "optimizer": {}}
-    checkpoint.refuse_partial(whole, "a.pth", needs_optimizer=True)
-    with pytest.raises(CheckpointError, match=f"a.pth cannot be resumed: {message}"):
-        checkpoint.refuse_partial({**whole, **changes}, "a.pth", needs_optimizer=True)
-
-
 @pytest.mark.parametrize("weights", [None, [1], {1: torch.zeros(2)}])
 def test_what_are_no_weights_is_an_error(tmp_path, weights):
     torch.save({"state_dict": weights}, tmp_path / "a.pth")

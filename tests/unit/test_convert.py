@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
+import os
 import resource
 import signal
+import subprocess
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +21,7 @@ import pytest
 import torch
 from torch import nn
 
-from mm2pl import checkpoint, contents
+from mm2pl import checkpoint, contents, durable
 from mm2pl.convert import Choices, convert, load
 from mm2pl.errors import CheckpointError, ConfigError
 from mm2pl.runner import Runner
@@ -467,3 +471,37 @@ def test_what_an_older_openmmlab_wrote_is_known() -> None:
 def test_names_that_are_no_text_are_no_weights() -> None:
     with pytest.raises(CheckpointError, match="a holds no weights: the names"):
         contents.describe({"state_dict": {1: torch.ones(1)}}, "a")
+
+
+_KILLED = """
+import os, signal, sys
+from mm2pl import checkpoint, convert
+def save(content, target):
+    with checkpoint.durable.replacing(target) as file:
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.write = save
+convert.convert(*sys.argv[1:])
+"""
+
+
+def test_what_a_killed_conversion_left_goes_with_the_next_to_the_same_file(
+    files: dict[str, str],
+) -> None:
+    source = files["run"]
+    root = Path(checkpoint.__file__).parents[1]
+    for target in ("a.pth", "a.pth.b.pth"):
+        call = [sys.executable, "-c", _KILLED, source, str(Path(target).absolute())]
+        assert subprocess.run(call, cwd=root).returncode == -signal.SIGKILL
+    (first, other) = sorted(Path().glob(".*.incomplete"))
+    held = Path(f".a.pth.{os.getpid()}.incomplete")  # by a living process
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        convert(source, "a.ckpt")
+        assert first.exists()
+        durable.remove_leftovers(".", "a.pth")
+        assert sorted(Path().glob(".*.incomplete")) == sorted([other, held])
+    convert(source, "a.pth")
+    assert list(Path().glob(".*.incomplete")) == [other]
+    assert not held.exists()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from mm2pl import checkpoint
+from mm2pl import checkpoint, latest_checkpoint
 from mm2pl.errors import BrokenCheckpointError, CheckpointError, CheckpointNotFoundError
 from mm2pl.latest_checkpoint import good_before, naming_a_good_one, newest_good
 from mm2pl.mmengine.runner import find_latest_checkpoint
@@ -180,12 +182,6 @@ def test_a_folder_that_was_moved_goes_on_with_its_newest_file(tmp_path: Path, na
     assert named in told[0]
 
 
-def test_a_last_checkpoint_that_is_no_text_is_passed_by(tmp_path: Path) -> None:
-    good = _save(tmp_path / "epoch_2.pth")
-    (tmp_path / "last_checkpoint").write_bytes(b"\xff\xfe" * 20)
-    assert newest_good(str(tmp_path), lambda _: None) == str(good)
-
-
 def test_a_cut_off_file_is_told_as_such(tmp_path: Path) -> None:
     _cut(_save(tmp_path / "a.pth"))
     with pytest.raises(BrokenCheckpointError, match=r"a\.pth cannot be read: its end is missing"):
@@ -205,3 +201,121 @@ def test_one_in_an_empty_folder_does_not(tmp_path: Path) -> None:
     warnings: list[str] = []
     assert newest_good(str(tmp_path), warnings.append) is None
     assert warnings == []
+
+
+def _folder_in_its_place(marker: Path) -> None:
+    marker.unlink()
+    marker.mkdir()
+
+
+def _naming_a_folder(marker: Path) -> None:
+    (marker.parent / "epoch_4.pth").mkdir()
+    marker.write_text(str(marker.parent / "epoch_4.pth"))
+
+
+USELESS: dict[str, tuple[Any, str]] = {
+    "a folder": (_folder_in_its_place, r"cannot be read \(Is a directory\)"),
+    "empty": (lambda marker: marker.write_text(" \n"), "holds no path"),
+    "garbage": (lambda marker: marker.write_bytes(bytes(range(256)) * 40), "holds no path"),
+    "no text": (lambda marker: marker.write_bytes(b"\xff\xfe" * 20), "holds no path"),
+    "several lines": (lambda marker: marker.write_text("a.pth\nb.pth"), "holds no path"),
+    "a long name": (
+        lambda marker: marker.write_text("a" * 9999),
+        r"names what cannot be looked at \(File name too long\)",
+    ),
+    "naming a folder": (_naming_a_folder, r"names a folder, .*epoch_4\.pth"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_useless_last_checkpoint_is_passed_by_with_a_warning(folder: Path, name: str) -> None:
+    spoil, problem = USELESS[name]
+    spoil(folder / "last_checkpoint")
+    for age, path in enumerate(("epoch_30", "epoch_1", "epoch_2", "epoch_3")):
+        os.utime(folder / f"{path}.pth", (age, age))
+    _cut(folder / "epoch_3.pth")
+    os.utime(folder / "epoch_3.pth", (9, 9))
+    warnings: list[str] = []
+    assert newest_good(str(folder), warnings.append) == str(folder / "epoch_2.pth")
+    (warning,) = warnings
+    assert re.search(f"last_checkpoint {problem}", warning)
+    assert f"goes on from {folder / 'epoch_2.pth'}" in warning
+
+
+def test_one_that_may_not_be_read_is_passed_by_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(latest_checkpoint, "find_latest_checkpoint", refuse)
+    warnings: list[str] = []
+    assert newest_good(str(folder), warnings.append) == str(folder / "epoch_30.pth")
+    assert "last_checkpoint cannot be read (Permission denied)" in warnings[0]
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_with_nothing_beside_it_a_useless_last_checkpoint_is_an_error(
+    tmp_path: Path, name: str
+) -> None:
+    spoil, problem = USELESS[name]
+    (tmp_path / "last_checkpoint").touch()
+    _save(tmp_path / "weights.pth", message_hub=None)
+    spoil(tmp_path / "last_checkpoint")
+    with pytest.raises(CheckpointError, match=f"last_checkpoint {problem}.*, and no checkpoint"):
+        newest_good(str(tmp_path), pytest.fail)
+
+
+def test_files_of_the_current_folder_are_not_those_of_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    _save(elsewhere / "epoch_99.pth")
+    monkeypatch.chdir(elsewhere)
+    (folder / "last_checkpoint").write_text("")
+    assert newest_good(str(folder), lambda _: None) == str(folder / "epoch_30.pth")
+
+
+def test_a_run_goes_on_though_its_last_checkpoint_is_a_folder(tmp_path: Path) -> None:
+    Runner.from_cfg(config(tmp_path, train_cfg={"max_epochs": 1})).train()
+    _folder_in_its_place(tmp_path / "last_checkpoint")
+    runner = Runner.from_cfg(config(tmp_path, train_cfg={"max_epochs": 2}, resume=True))
+    runner.train()
+    assert (runner.epoch, runner.iter) == (2, 4)
+    assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "epoch_2.pth")
+    assert (tmp_path / "last_checkpoint.folder").is_dir()
+
+
+_FOUND = """
+import json, pathlib, tempfile
+from mmengine.runner import find_latest_checkpoint
+found = []
+for text in {texts!r}:
+    folder = tempfile.mkdtemp()
+    if text is not None:
+        pathlib.Path(folder, "last_checkpoint").write_text(text)
+    found.append(find_latest_checkpoint(folder))
+folder = tempfile.mkdtemp()
+pathlib.Path(folder, "last_checkpoint").mkdir()
+try:
+    find_latest_checkpoint(folder)
+except Exception as error:
+    found.append(type(error).__name__)
+print(json.dumps(found))
+"""
+
+
+def test_the_public_function_is_as_in_mmengine(reference: Any, tmp_path: Path) -> None:
+    texts = [None, "a/b.pth", " a.pth \n", "", "a\nb", "s3://a/b.pth", "ä.pth"]
+    theirs = reference.run(_FOUND.format(texts=texts))
+    ours: list[str | None] = []
+    for number, text in enumerate(texts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if text is not None:
+            (folder / "last_checkpoint").write_text(text)
+        ours.append(find_latest_checkpoint(str(folder)))
+    _folder_in_its_place(folder / "last_checkpoint")
+    with pytest.raises(OSError) as caught:  # noqa: PT011  its type is what is compared
+        find_latest_checkpoint(str(folder))
+    assert [*ours, type(caught.value).__name__] == theirs

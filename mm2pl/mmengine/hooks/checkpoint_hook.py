@@ -7,6 +7,7 @@ import os.path as osp
 import pickle
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -291,7 +292,12 @@ class CheckpointHook(BestMetrics, Hook):
 
     def _note_last(self, runner: Any, path: str) -> None:
         marker = Path(runner.work_dir, "last_checkpoint")
-        if not marker.is_file() or marker.read_bytes() != str(path).encode():
+        if marker.is_dir():  # resuming has warned of it
+            marker.rename(f"{marker}.folder")
+        written = ""
+        with suppress(OSError):  # not there, or not to be read
+            written = marker.read_text(errors="replace")
+        if written != str(path):
             durable.write_text(marker, str(path))
 
     def _remove_old(self, runner: Any, best: Sequence[str] = ()) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mm2pl import damage
 from mm2pl.errors import ConfigAssertionError
 from mm2pl.mmengine.hooks.hook import Hook
 from mm2pl.mmengine.logging import print_log
@@ -132,8 +133,11 @@ class EMAHook(Hook):
             self._copy(runner)
             self._copied_early = True
         if runner._resume and "ema_state_dict" in checkpoint:
-            self._swap_ema_state_dict(checkpoint)
-            self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
+            damage.refuse_no_weights(checkpoint, "the checkpoint", "ema_state_dict")
+            with damage.taking_up("the checkpoint", "ema_state_dict"):
+                self._swap_ema_state_dict(checkpoint)
+                average = checkpoint["ema_state_dict"]
+                self.ema_model.load_state_dict(average, strict=self.strict_load)
             return
         if runner._resume:
             print_log(
@@ -142,7 +146,8 @@ class EMAHook(Hook):
                 "current",
                 logging.WARNING,
             )
-        weights = copy.deepcopy(checkpoint["state_dict"])
+        # Differs: MMEngine raises KeyError for a file that is nothing but weights.
+        weights = copy.deepcopy(checkpoint.get("state_dict", checkpoint))
         load_state_dict(self.ema_model.module, weights, strict=self.strict_load)
 
     def _swap_ema_parameters(self) -> None:
