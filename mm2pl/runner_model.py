@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from mm2pl.compiling import compile_method
+from mm2pl.distributed import together
 from mm2pl.errors import ConfigTypeError, ModelError
 from mm2pl.mmengine.dist import broadcast
 from mm2pl.mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
@@ -44,7 +45,8 @@ class RunnerModel:
     def _init_model_weights(self: Any) -> None:
         model: Any = self.bare_model
         if hasattr(model, "init_weights"):
-            model.init_weights()
+            with together("initialize the weights"):  # which may be read from a file
+                model.init_weights()
             for value in model.state_dict().values():
                 broadcast(value)
 

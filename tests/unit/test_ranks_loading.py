@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,25 +12,58 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import os, sys
+import copy, json, os, sys
 from pathlib import Path
+from mm2pl.flexible_runner import FlexibleRunner
+from mm2pl.mmengine._strategy import DDPStrategy
 from mm2pl.runner import Runner
-from tests.unit.test_runner import config
+from tests.unit.resume.resume_runs import SGD, Net, config, epochs
 
 folder, rank = Path(sys.argv[1]), os.environ["RANK"]
 group = {"launcher": "pytorch", "env_cfg": {"dist_cfg": {"backend": "gloo"}}}
-source = {"load_from": f"{folder}/{rank}/epoch_1.pth", "resume": True}
-Runner.from_cfg(config(folder / "again", **group, **source)).train()
+there_on_0, there_on_1 = (f"{folder}/{number}/epoch_1.pth" for number in (rank, 1 - int(rank)))
+
+def run(kind, **source):
+    settings = config(folder / "again", train_cfg=epochs(2), **group)
+    settings["model"].init_cfg = source.pop("init_cfg", None)
+    kind(**settings, **source).train()
+
+def take(**source):
+    env = {"launcher": "pytorch", "dist_cfg": {"backend": "gloo"}}
+    strategy = DDPStrategy(work_dir=str(folder / "again"), env_kwargs=env)
+    strategy.prepare(Net(), optim_wrapper=SGD)
+    strategy.load_or_resume(**source)
+
+for kind, source in [
+    (Runner, {"load_from": there_on_0, "resume": True}),
+    (Runner, {"load_from": there_on_1}),
+    (Runner, {"init_cfg": {"type": "Pretrained", "checkpoint": there_on_0}}),
+    (FlexibleRunner, {"resume": there_on_0}),
+    (FlexibleRunner, {"load_from": there_on_1}),
+    (FlexibleRunner, {"init_cfg": {"type": "Pretrained", "checkpoint": there_on_0}}),
+    (None, {"load_from": there_on_1}),
+    (None, {"resume": there_on_0}),
+]:
+    try:
+        run(kind, **source) if kind else take(**source)
+        raise SystemExit(f"nothing was wrong with {kind}, {source}")
+    except Exception as error:
+        print("\\n>", json.dumps([type(error).__name__, str(error)]), flush=True)
 """
 WHOLE = """
 import sys
 from pathlib import Path
-from mm2pl.runner import Runner
-from tests.unit.test_runner import config
+from tests.unit.resume.resume_runs import checkpoints, config, epochs, run
 
-epochs = {"by_epoch": True, "max_epochs": 1}
-Runner.from_cfg(config(Path(sys.argv[1], "0"), train_cfg=epochs)).train()
+run(config(Path(sys.argv[1], "0"), train_cfg=epochs(1), default_hooks=checkpoints(by_epoch=True)))
 """
+RESUME, LOAD, START = "go on from the checkpoint", "load the checkpoint", "initialize the weights"
+# In the order of the program: what could not be done, and on which process.
+EXPECTED = [
+    *((RESUME, 1), (LOAD, 0), (START, 1)),
+    *((RESUME, 1), (LOAD, 0), (START, 1)),
+    *((LOAD, 0), (RESUME, 1)),
+]
 
 
 @pytest.mark.slow
@@ -53,8 +87,20 @@ def test_where_one_machine_has_no_such_file_all_end_with_an_error(tmp_path: Path
         )
         for rank in "01"
     ]
-    first, second = (rank.communicate(timeout=90)[0] for rank in ranks)
-    assert [rank.returncode for rank in ranks] == [1, 1]
-    assert "process 1 of 2 could not go on from the checkpoint: CheckpointNotFound" in first, first
-    assert "CheckpointNotFoundError" in second
-    assert "process 1 of 2" not in second
+    try:
+        printed = [rank.communicate(timeout=90)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    errors = [
+        [json.loads(line[2:]) for line in text.splitlines() if line.startswith("> ")]
+        for text in printed
+    ]
+    assert [len(found) for found in errors] == [len(EXPECTED)] * 2, printed
+    for (deed, failed), *both in zip(EXPECTED, *errors, strict=True):
+        name, text = both[failed]
+        assert name == "CheckpointNotFoundError"
+        assert "can not be found" in text
+        name, text = both[1 - failed]
+        assert name == "CheckpointError"
+        assert f"process {failed} of 2 could not {deed}: CheckpointNotFoundError" in text

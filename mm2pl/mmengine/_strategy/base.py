@@ -12,7 +12,7 @@ from torch import nn
 from mm2pl import checkpoint as checkpoint_files
 from mm2pl import environment
 from mm2pl.compiling import compile_method
-from mm2pl.distributed import check_launcher, without_wrapper
+from mm2pl.distributed import check_launcher, together, without_wrapper
 from mm2pl.errors import ConfigTypeError
 from mm2pl.latest_checkpoint import newest_good
 from mm2pl.mmengine.dist import broadcast, get_dist_info, infer_launcher, is_distributed
@@ -172,7 +172,8 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
     def _init_model_weights(self, model: Any) -> nn.Module:
         wanted = self.dispatch_kwargs.get("init_weights_for_test_or_val", True)
         if wanted and hasattr(model, "init_weights"):
-            model.init_weights()
+            with together("initialize the weights"):  # which may be read from a file
+                model.init_weights()
             for value in model.state_dict().values():
                 broadcast(value)
         return model  # type: ignore[no-any-return]
@@ -268,7 +269,8 @@ class BaseStrategy(environment.ProcessFacts, metaclass=ABCMeta):
             self.logger.info(f"Auto resumed from the latest checkpoint {source}.")
         if source is None:
             return None
-        return self.resume(source) if resume else self.load_checkpoint(source)
+        with together("go on from the checkpoint" if resume else "load the checkpoint"):
+            return self.resume(source) if resume else self.load_checkpoint(source)
 
     @abstractmethod
     def load_checkpoint(

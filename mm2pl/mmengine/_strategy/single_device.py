@@ -134,6 +134,11 @@ class SingleDeviceStrategy(BaseStrategy):
                 f"{filename} holds no optimizer, so its run cannot go on as it was",
                 hint="resume_optimizer=False goes on with a new one",
             )
+        if resume_optimizer and not hasattr(self, "optim_wrapper"):
+            raise ConfigError(
+                f"there is no optimizer to go on with that of {filename}",
+                hint="give prepare() an optim_wrapper, or resume() resume_optimizer=False",
+            )
         if resume_optimizer:
             self.load_optim_state_dict(loaded.pop("optimizer"))
         if resume_param_scheduler and hasattr(self, "param_schedulers"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
-from mm2pl.errors import UnsupportedError
+from mm2pl import checkpoint
+from mm2pl.errors import ConfigError, UnsupportedError
 from mm2pl.mmengine import _strategy
 from mm2pl.mmengine.registry import STRATEGIES
 from mm2pl.mmengine.runner import FlexibleRunner
@@ -61,3 +64,14 @@ def test_signatures_are_mmengines(theirs: Any) -> None:
 def test_a_strategy_that_is_not_done_says_why(name: str) -> None:
     with pytest.raises(UnsupportedError, match=name):
         STRATEGIES.build({"type": name})
+
+
+def test_without_an_optimizer_a_strategy_cannot_resume_one(tmp_path: Path) -> None:
+    strategy = _strategy.SingleDeviceStrategy(work_dir=str(tmp_path))
+    strategy.prepare(nn.Linear(1, 1))
+    start = str(tmp_path / "saved.pth")
+    saved = {"state_dict": nn.Linear(1, 1).state_dict(), "optimizer": {}, "meta": {}}
+    checkpoint.write(saved, start)
+    with pytest.raises(ConfigError, match=r"there is no optimizer(?s:.*)resume_optimizer=False"):
+        strategy.resume(start)
+    assert strategy.resume(start, resume_optimizer=False).keys() >= {"optimizer", "meta"}
