@@ -13,40 +13,61 @@ import torch
 from torch.storage import TypedStorage
 
 
-class Snapshot:
-    """What a value is at this moment, as :func:`torch.save` would write it.
+class Pickled:
+    """A value as :func:`torch.save` would write it: a pickle, and the storages of its tensors.
 
-    A pickle that is made now holds everything but the tensors' storages, which are copied to the
-    CPU, each once: tensors that share one go on sharing it, and keep their class, strides and
-    attributes. What cannot be pickled is an error here, as it is when saving.
+    What cannot be pickled is an error here, as it is when saving.
 
     Args:
-        value: What to copy.
+        value: What to pickle.
+
+    Attributes:
+        text: The pickle, which names storages by their number.
+        storages: The tensors' own memory, each once.
+    """
+
+    def __init__(self, value: Any) -> None:
+        file = io.BytesIO()
+        pickler = _Taking(file)
+        pickler.dump(value)
+        self.text = file.getvalue()
+        self.storages = pickler.storages
+
+    def equals(self, other: Pickled) -> bool:
+        """Whether both hold the same, in the same memory or in other."""
+        # Equal pickles name as many storages.
+        return self.text == other.text and all(map(_alike, self.storages, other.storages))
+
+
+class Snapshot:
+    """What a value was when it was pickled, whatever becomes of it.
+
+    The tensors' storages are copied to the CPU, each once: tensors that share one go on sharing
+    it, and keep their class, strides and attributes.
+
+    Args:
+        pickled: What to copy.
         spare: Memory to copy to, such as an earlier snapshot's; the first touch of new memory
             takes longer than the copy.
     """
 
-    def __init__(self, value: Any, spare: Sequence[torch.UntypedStorage] = ()) -> None:
-        self._pickled = io.BytesIO()
-        pickler = _Taking(self._pickled, spare)
-        pickler.dump(value)
-        self.storages = pickler.finish()
+    def __init__(self, pickled: Pickled, spare: Sequence[torch.UntypedStorage] = ()) -> None:
+        self._text = pickled.text
+        unused: dict[int, list[torch.UntypedStorage]] = defaultdict(list)
+        for storage in spare:
+            unused[storage.nbytes()].append(storage)
+        self.storages = [_copy(one, unused[one.nbytes()]) for one in pickled.storages]
 
     def value(self) -> Any:
         """Return the copy; there is one of each storage."""
-        self._pickled.seek(0)
-        return _Giving(self._pickled, self.storages).load()
+        return _Giving(io.BytesIO(self._text), self.storages).load()
 
 
 class _Taking(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, spare: Sequence[torch.UntypedStorage]) -> None:
+    def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self._spare: dict[int, list[torch.UntypedStorage]] = defaultdict(list)
-        for storage in spare:
-            self._spare[storage.nbytes()].append(storage)
-        # With the storage itself: the number is another's once it is gone.
-        self._numbers: dict[int, tuple[int, torch.UntypedStorage]] = {}
-        self._copies: list[torch.UntypedStorage] = []
+        self._numbers: dict[int, int] = {}
+        self.storages: list[torch.UntypedStorage] = []
 
     def persistent_id(self, obj: Any) -> tuple[int, torch.dtype | None] | None:
         # Both kinds as torch.save tells them apart; typed.untyped() warns from torch 2.0 on.
@@ -57,21 +78,12 @@ class _Taking(pickle.Pickler):
         return None
 
     def _number(self, storage: torch.UntypedStorage) -> int:
+        # Of no other one: it is kept in the list.
         key = storage._cdata
         if key not in self._numbers:
-            self._numbers[key] = (len(self._copies), storage)
-            self._copies.append(self._copy(storage))
-        return self._numbers[key][0]
-
-    def _copy(self, storage: torch.UntypedStorage) -> torch.UntypedStorage:
-        same_size = self._spare[storage.nbytes()]
-        copy = same_size.pop() if same_size else _new(storage.nbytes())
-        # From an accelerator too this ends when the bytes are here: it is no non-blocking copy.
-        return copy.copy_(storage, False)
-
-    def finish(self) -> list[torch.UntypedStorage]:
-        """Return the copies, by number."""
-        return self._copies
+            self._numbers[key] = len(self.storages)
+            self.storages.append(storage)
+        return self._numbers[key]
 
 
 class _Giving(pickle.Unpickler):
@@ -90,8 +102,20 @@ class _Giving(pickle.Unpickler):
         return typed(wrap_storage=storage, dtype=dtype, _internal=True)
 
 
-def _new(size: int) -> torch.UntypedStorage:
-    return torch.empty(size, dtype=torch.uint8).untyped_storage()
+def _copy(
+    storage: torch.UntypedStorage, unused: list[torch.UntypedStorage]
+) -> torch.UntypedStorage:
+    size = storage.nbytes()
+    copy = unused.pop() if unused else torch.empty(size, dtype=torch.uint8).untyped_storage()
+    # From an accelerator too this ends when the bytes are here: it is no non-blocking copy.
+    return copy.copy_(storage, False)
+
+
+def _alike(one: torch.UntypedStorage, other: torch.UntypedStorage) -> bool:
+    if one._cdata == other._cdata:
+        return True
+    first, second = (torch.empty(0, dtype=torch.uint8, device=s.device) for s in (one, other))
+    return torch.equal(first.set_(one), second.set_(other))
 
 
 class Background:

@@ -16,6 +16,7 @@ from mm2pl.latest_checkpoint import is_marked, naming_a_good_one, newest_good
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import master_only
 from mm2pl.mmengine.fileio import join_path
+from mm2pl.mmengine.fileio.file_client import as_backend_args
 from mm2pl.mmengine.optim.optimizer.zero_optimizer import gather_shards
 from mm2pl.mmengine.registry.errors import at_key
 from mm2pl.mmengine.runner.checkpoint import (
@@ -229,7 +230,7 @@ class RunnerCheckpoints:
             save_param_scheduler,
             meta,
             by_epoch,
-            backend_args or file_client_args,
+            backend_args or as_backend_args(file_client_args),
         )
 
     @master_only

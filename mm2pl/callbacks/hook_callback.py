@@ -13,7 +13,7 @@ from mm2pl import _lightning
 from mm2pl.callbacks.divided import DividedPoints, nothing
 from mm2pl.callbacks.native import arrange, restore_states
 from mm2pl.driving import Driver, driver_of
-from mm2pl.mmengine.hooks._checkpoint_files import finish_writing
+from mm2pl.mmengine.hooks._checkpoint_files import finish_writing, take_turns
 from mm2pl.optim import unbind
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class HookCallback(DividedPoints, pl.Callback):
                 native.callback.setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        take_turns(self._runner.hooks)
         # Not when the run is resumed: callbacks look at their states after their `setup`.
         resumed, self.resumed = self.resumed, None
         if resumed is not None:

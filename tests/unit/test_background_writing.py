@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from mm2pl.background_writing import Background, Snapshot
+from mm2pl.background_writing import Background, Pickled, Snapshot
 from mm2pl.mmengine.config import ConfigDict
 from mm2pl.mmengine.logging import HistoryBuffer
 
@@ -89,7 +89,7 @@ def _change(parts: dict[str, Any]) -> None:
 def test_a_snapshot_is_what_a_file_would_have_held_whatever_changes_later() -> None:
     parts = _parts()
     expected = _plain(_saved(parts))
-    snapshot = Snapshot(parts)
+    snapshot = Snapshot(Pickled(parts))
     _change(parts)
     assert _plain(_saved(parts)) != expected
     assert _plain(_saved(snapshot.value())) == expected
@@ -98,7 +98,7 @@ def test_a_snapshot_is_what_a_file_would_have_held_whatever_changes_later() -> N
 
 def test_tensors_that_share_memory_go_on_sharing_it_and_nothing_with_the_run() -> None:
     parts = _parts()
-    found = Snapshot(parts).value()
+    found = Snapshot(Pickled(parts)).value()
     assert found["view"].data_ptr() == found["base"].data_ptr() + 3 * 4
     assert found["transposed"].data_ptr() == found["base"].data_ptr()
     assert found["base"].data_ptr() != parts["base"].data_ptr()
@@ -113,8 +113,8 @@ def _bytes(value: Any) -> bytes:
 
 
 def test_memory_of_an_earlier_snapshot_is_used_again_and_only_once() -> None:
-    first = Snapshot([torch.zeros(100), torch.ones(100), torch.ones(7)])
-    second = Snapshot([torch.full((100,), 2.0), torch.full((100,), 3.0)], first.storages)
+    first = Snapshot(Pickled([torch.zeros(100), torch.ones(100), torch.ones(7)]))
+    second = Snapshot(Pickled([torch.full((100,), 2.0), torch.full((100,), 3.0)]), first.storages)
     places = {storage.data_ptr() for storage in first.storages}
     assert {storage.data_ptr() for storage in second.storages} <= places
     assert [one.tolist() for one in second.value()] == [[2.0] * 100, [3.0] * 100]
@@ -122,7 +122,7 @@ def test_memory_of_an_earlier_snapshot_is_used_again_and_only_once() -> None:
 
 def test_what_cannot_be_saved_is_an_error_at_once() -> None:
     with pytest.raises((TypeError, AttributeError, RuntimeError), match=r"pickle|local"):
-        Snapshot({"lock": threading.Lock()})
+        Pickled({"lock": threading.Lock()})
 
 
 def test_one_piece_of_work_waits_for_the_one_before() -> None:
@@ -164,3 +164,14 @@ def test_a_look_does_not_wait() -> None:
     assert background.busy
     go_on.set()
     background.wait()
+
+
+def test_equal_values_are_pickled_alike_in_whatever_memory_they_lie() -> None:
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    other.load_state_dict(one.state_dict())
+    same = [Pickled([module.state_dict(), "text", 3]) for module in (one, other)]
+    assert same[0].equals(same[1])
+    with torch.no_grad():
+        other.weight[0, 0] += 1
+    assert not same[0].equals(Pickled([other.state_dict(), "text", 3]))
+    assert not same[0].equals(Pickled([one.state_dict(), "text", 4]))

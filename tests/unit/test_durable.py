@@ -92,21 +92,20 @@ def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "a.txt").read_text() == "new"
 
 
-def test_a_second_name_takes_the_place_of_what_had_it(tmp_path: Path) -> None:
+def test_a_copy_takes_the_place_of_what_had_its_name(tmp_path: Path) -> None:
     for name in ("a", "b"):
         durable.write_text(tmp_path / name, name)
-    for _ in range(2):  # again, when both are one file already
-        durable.link(tmp_path / "a", tmp_path / "b")
+    durable.copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_text() == "a"
     assert _names(tmp_path) == ["a", "b"]
-    durable.write_text(tmp_path / "a", "new")
+    (tmp_path / "a").write_text("new")
     assert (tmp_path / "b").read_text() == "a"
 
 
-def test_a_second_name_that_cannot_be_given_leaves_the_old_file_alone(tmp_path: Path) -> None:
+def test_a_copy_of_what_is_not_there_leaves_the_old_file_alone(tmp_path: Path) -> None:
     durable.write_text(tmp_path / "b", "b")
     with pytest.raises(FileNotFoundError):
-        durable.link(tmp_path / "a", tmp_path / "b")
+        durable.copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_text() == "b"
     assert _names(tmp_path) == ["b"]
 

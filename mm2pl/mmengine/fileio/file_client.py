@@ -167,6 +167,16 @@ def _warn(message: str) -> None:
     warnings.warn(message, DeprecationWarning, stacklevel=4)
 
 
+def as_backend_args(client_args: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what ``file_client_args`` mean as ``backend_args``, which URIs need no prefix for."""
+    if client_args is None:
+        return None
+    args = {key: value for key, value in client_args.items() if key != "prefix"}
+    if args.get("backend") == "disk":
+        args["backend"] = "local"
+    return args or None
+
+
 def check_client_args(
     file_client_args: Any, backend_args: Any, tell: Callable[[str], object] = _warn
 ) -> None:

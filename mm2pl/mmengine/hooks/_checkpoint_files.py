@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mm2pl import checkpoint, durable
-from mm2pl.background_writing import Background, Snapshot
+from mm2pl.background_writing import Background, Pickled, Snapshot
 
 
 class CheckpointFiles:
@@ -22,11 +22,13 @@ class CheckpointFiles:
     """
 
     def __init__(self, in_background: bool) -> None:
+        self._in_background = in_background
         self._background = Background() if in_background else None
         self._steps: list[Callable[[], None]] | None = None  # while being collected
         self._expected = ""
-        self._first: tuple[str, Any] | None = None  # path and content of what the others equal
-        self._last = ""  # the file written last
+        self._several = False
+        self._first: tuple[str, Pickled, Any] | None = None  # path, and content twice
+        self._written: list[str] = []  # files, by the last piece of work
         # Of the last snapshot, for the next one.
         self._memory: list[torch.UntypedStorage] = []
         self._spare: list[torch.UntypedStorage] = []
@@ -54,42 +56,45 @@ class CheckpointFiles:
             self._memory = []
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Take the files that are saved within as one state of the run under several names.
+    def together(self, several: bool = False) -> Iterator[None]:
+        """Take the files that are saved within as one piece of work.
 
-        In the background they are written as one piece of work, which the next one waits for.
+        In the background the next one waits for it.
+
+        Args:
+            several: Whether to expect more than one file, which may be equal.
         """
         if self._steps is not None:
             yield
             return
         self.wait()
-        self._steps = []
+        self._steps, self._several = [], several
+        for path in self._written:
+            self.then(partial(durable.leave_memory, path))
+        self._written = []
         self._spare, self._memory = self._memory, []
         try:
             yield
-            if self._background is not None and self._steps:
+            if self._in_background and self._background is not None and self._steps:
                 self._background.start(self._steps)
         finally:
             self._steps = self._first = None
             self._spare = []
 
     @contextmanager
-    def writing(self, path: str, alike: bool = True) -> Iterator[None]:
+    def writing(self, path: str) -> Iterator[None]:
         """Take charge of the checkpoint that is saved to a path within.
 
         Args:
             path: Where it is saved to.
-            alike: Whether it holds what the last one of :meth:`together` holds.
         """
         self._expected = path
-        if not alike:
-            self._first = None
         with checkpoint.handing_to(self._take):
             yield
 
     def then(self, step: Callable[[], None]) -> None:
         """Do something once what was saved so far is complete."""
-        if self._background is None or self._steps is None:
+        if not self._in_background or self._steps is None:
             step()
         else:
             self._steps.append(step)
@@ -98,19 +103,20 @@ class CheckpointFiles:
         if path != self._expected:  # a file of someone else's, saved from within the hooks
             checkpoint.write_now(content, path, backend_args)
             return
-        if self._first is not None:
-            first, content = self._first
-            self.then(partial(_write_again, first, content, path, backend_args))
+        self._written.append(path)
+        needed = self._in_background or self._several
+        pickled = Pickled(content) if needed else None
+        if pickled is not None and self._first is not None and self._first[1].equals(pickled):
+            first, _, kept = self._first
+            self.then(partial(_write_again, first, kept, path, backend_args))
             return
-        kept: Any = content
-        if self._background is not None:
-            kept = Snapshot(content, self._spare)
+        kept = content
+        if pickled is not None and self._in_background:
+            kept = Snapshot(pickled, self._spare)
             self._spare = []
             self._memory += kept.storages
-        self._first = path, kept
-        if self._last:
-            self.then(partial(durable.leave_memory, self._last))
-        self._last = path
+        if pickled is not None:
+            self._first = path, pickled, kept
         self.then(partial(_write, kept, path, backend_args))
 
 
@@ -120,11 +126,23 @@ def _write(content: Any, path: str, backend_args: Any) -> None:
 
 
 def _write_again(first: str, content: Any, path: str, backend_args: Any) -> None:
-    """Give a file that was just written a second name, where names can be given."""
+    """Copy a local file that was just written, which takes less time than pickling it again."""
     try:
-        durable.link(first, path)
+        durable.copy(first, path)
     except OSError:
         _write(content, path, backend_args)
+
+
+def take_turns(hooks: Iterable[Any]) -> None:
+    """Let hooks write one after the other: all write ``last_checkpoint``, for what came last.
+
+    Args:
+        hooks: A run's.
+    """
+    files = list(_files_of(hooks))
+    shared = next((one._background for one in files if one._background is not None), None)
+    for one in files:
+        one._background = shared
 
 
 def finish_writing(hooks: Iterable[Any], log: logging.Logger | None = None) -> None:
@@ -134,13 +152,17 @@ def finish_writing(hooks: Iterable[Any], log: logging.Logger | None = None) -> N
         hooks: A run's.
         log: Is told of what fails, where an error of the run's own is on its way.
     """
-    for hook in hooks:
-        files = getattr(hook, "checkpoint_files", None)
-        if not isinstance(files, CheckpointFiles):
-            continue
+    for files in _files_of(hooks):
         try:
             files.release()
         except Exception as error:
             if log is None:
                 raise
             log.error(f"Beside the error that ends the run: {error}")
+
+
+def _files_of(hooks: Iterable[Any]) -> Iterator[CheckpointFiles]:
+    for hook in hooks:
+        files = getattr(hook, "checkpoint_files", None)
+        if isinstance(files, CheckpointFiles):
+            yield files

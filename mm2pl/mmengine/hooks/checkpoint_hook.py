@@ -111,7 +111,8 @@ class CheckpointHook(BestMetrics, Hook):
         self.checkpoint_files = CheckpointFiles(async_save)
         self.last_ckpt: str | None = None
         self.last_iter: int | None = None  # at which it was saved
-        self._has_saved = False  # a last one, in this part of the run or before
+        self._saved_before = False  # whether an earlier part of the run has saved a last one
+        self._superseded: list[str] = []  # best files that are to go with the next save
         self.key_indicators: list[str] = []
         self.rules: list[str | None] = []
         self.keep_ckpt_ids: deque[int] = deque()
@@ -121,6 +122,17 @@ class CheckpointHook(BestMetrics, Hook):
         self.less_keys = self._default_less_keys if less is None else less
         self.save_best = strings("save_best", save_best)
         self._set_rules(strings("rule", rule))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run that goes on cannot learn from the message hub.
+
+        Differs: MMEngine's resumed run has no last checkpoint to save again with the best one.
+        """
+        return {"has_saved_last": self._saved_before or self.last_ckpt is not None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+        self._saved_before = state_dict["has_saved_last"]
 
     def before_train(self, runner: Any) -> None:
         """Settle the folder and take up what an earlier part of the run has saved."""
@@ -132,8 +144,6 @@ class CheckpointHook(BestMetrics, Hook):
         self._make_ready(runner)
         runner.logger.info(f"Checkpoints will be saved to {self.out_dir}.")
         known = runner.message_hub.runtime_info
-        # Differs: MMEngine's resumed run has no last checkpoint to save again with the best one.
-        self._has_saved = "last_ckpt" in known and getattr(runner, "resumes_exactly", False)
         for metric in self.key_indicators:
             self._set_best_path(metric, known.get(self._info_key("best_ckpt", metric)))
         self._remove_old(runner)
@@ -240,9 +250,7 @@ class CheckpointHook(BestMetrics, Hook):
             meta = {"epoch": runner.epoch, "iter": step}
         self._save_checkpoint_with_step(runner, step, meta=meta)
 
-    def _save_checkpoint_with_step(
-        self, runner: Any, step: int, meta: dict[str, Any], superseded: Sequence[str] = ()
-    ) -> None:
+    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
         """Save, note it as the last one in the hub and in ``last_checkpoint``, and make room.
 
         Differs: older files are removed once the new one is complete; MMEngine removes them first.
@@ -251,12 +259,11 @@ class CheckpointHook(BestMetrics, Hook):
             runner: The run.
             step: The epoch or iteration, for the name.
             meta: The counters to go on from.
-            superseded: Files that are to go as well.
         """
         with self.checkpoint_files.together():
-            name = self._note_step(runner, step, superseded)
+            name = self._note_step(runner, step)
             path = str(self.last_ckpt)
-            with self.checkpoint_files.writing(path, alike=not self.args):
+            with self.checkpoint_files.writing(path):
                 _gather(runner, meta)
                 runner.save_checkpoint(
                     self.out_dir,
@@ -272,19 +279,18 @@ class CheckpointHook(BestMetrics, Hook):
             if is_main_process():
                 self.checkpoint_files.then(partial(self._note_last, runner, path))
             self.last_iter = meta["iter"]
-            self._remove_old(runner, superseded)
+            self._remove_old(runner)
 
-    def _note_step(self, runner: Any, step: int, superseded: Sequence[str]) -> str:
+    def _note_step(self, runner: Any, step: int) -> str:
         """Let the message hub say what will be once this step is saved; return the file's name."""
         info = runner.message_hub.runtime_info
         surplus = self._keep(runner, step) if self.max_keep_ckpts > 0 else None
         between = info.pop(_BETWEEN, None)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        self._has_saved = True
         # Before saving, so that the file itself holds them.
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-        old = [*superseded, surplus and self._path_of(surplus), between, *info.get(_OLD, ())]
+        old = [*self._superseded, surplus and self._path_of(surplus), between, *info.get(_OLD, ())]
         old = [path for path in dict.fromkeys(old) if path not in (None, self.last_ckpt)]
         if old:
             runner.message_hub.update_info(_OLD, old)
@@ -300,12 +306,13 @@ class CheckpointHook(BestMetrics, Hook):
         if written != str(path):
             durable.write_text(marker, str(path))
 
-    def _remove_old(self, runner: Any, best: Sequence[str] = ()) -> None:
+    def _remove_old(self, runner: Any) -> None:
         """Remove what the last file has taken the place of; it lists them, in case we get no turn.
 
         Differs: MMEngine's list of kept files forgets a file that was not removed in time.
         """
         old = runner.message_hub.runtime_info.pop(_OLD, ())
+        best, self._superseded = self._superseded, []
         if is_main_process():
             self.checkpoint_files.then(partial(self._remove_all, runner, old, best))
 
@@ -357,7 +364,13 @@ class CheckpointHook(BestMetrics, Hook):
         return str(self.file_backend.join_path(self.out_dir, name))
 
     def _remove(self, path: str) -> bool:
-        """Remove a checkpoint, a folder in case of a sharded one; say whether it was there."""
+        """Remove a checkpoint, a folder in case of a sharded one; say whether it was there.
+
+        Differs: only what lies in the folder of this run, which may have begun with another's
+        file; MMEngine removes the best one of that run, too.
+        """
+        if not str(path).startswith(str(self.file_backend.join_path(self.out_dir, ""))):
+            return False
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):
@@ -376,7 +389,7 @@ class CheckpointHook(BestMetrics, Hook):
         step = getattr(runner, unit)
         meta = {"epoch": runner.epoch, "iter": runner.iter}
         names: dict[str, str] = {}
-        superseded = []
+        superseded: list[str | None] = []
         for metric, rule in zip(self.key_indicators, self.rules, strict=True):
             if self._is_best(runner, metrics, metric, str(rule)):
                 superseded.append(self._best_path(metric))
@@ -384,25 +397,26 @@ class CheckpointHook(BestMetrics, Hook):
         if not names:
             return
         best = [self._best_path(metric) for metric in self.key_indicators]
-        old = [path for path in superseded if path is not None and path not in best]
-        with self.checkpoint_files.together():
+        self._superseded = [path for path in superseded if path is not None and path not in best]
+        # Not None either where a class of the user's saves the last one by itself.
+        saves_last = self.state_dict()["has_saved_last"]
+        with self.checkpoint_files.together(several=True):
             # The last checkpoint was written before the score was known: a run that resumes from
-            # it would not remove this best one when it finds a better. It is saved again, and as
-            # it is going to say the same as the best ones, it is written once with them.
-            if self._has_saved:
-                self._note_step(runner, step, old)
-            elif old:
-                runner.message_hub.update_info(_OLD, old)
+            # it would not remove this best one when it finds a better. It is saved again, and
+            # says the same as the best ones, with this step noted before.
+            if saves_last:
+                self._note_step(runner, step)
+            elif self._superseded:
+                runner.message_hub.update_info(_OLD, self._superseded)
             for metric, name in names.items():
                 self._save_best_of(runner, name, meta)
                 runner.logger.info(
                     f"The best checkpoint with {metrics[metric]:0.4f} {metric} "
                     f"at {step} {unit} is saved to {name}."
                 )
-            if self._has_saved:
-                self._save_checkpoint_with_step(runner, step, meta, old)
-            else:
-                self._remove_old(runner, old)
+            if saves_last:
+                self._save_checkpoint_with_step(runner, step, meta)
+            self._remove_old(runner)
 
     def _note_best(self, runner: Any, metric: str, step: int) -> str:
         """Let the message hub name the best file of a metric; return its name."""
@@ -417,8 +431,7 @@ class CheckpointHook(BestMetrics, Hook):
         """Save the best checkpoint of one metric.
 
         Differs: it holds the optimizer and the schedules like any other, so that a run can go on
-        from it; MMEngine leaves them out, and a run that resumes from it starts them anew. It and
-        the last checkpoint are one file with two names, where the file system has such.
+        from it; MMEngine leaves them out, and a run that resumes from it starts them anew.
         """
         with self.checkpoint_files.writing(str(self.file_backend.join_path(self.out_dir, name))):
             _gather(runner, meta)

@@ -52,7 +52,11 @@ def load_part(
             load_part(child, below, start, metadata, problems)
     keys = _IncompatibleKeys(*problems[:2])
     for hook in part._load_state_dict_post_hooks.values():
-        hook(part, keys)
+        if hook(part, keys) is not None:
+            raise AssertionError(
+                f"a load_state_dict_post_hook of {type(part).__name__} returned a value; "
+                "it may only change the names in its second argument"
+            )
 
 
 def _is_tta(module: nn.Module) -> bool:

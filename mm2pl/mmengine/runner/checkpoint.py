@@ -8,6 +8,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,7 +84,9 @@ def load_state_dict(
     missing: list[str] = []
     unexpected: list[str] = []
     wrong: list[str] = []
-    load_part(module, dict(state_dict), "", metadata, (missing, unexpected, wrong))
+    weights = OrderedDict(state_dict)
+    weights._metadata = metadata  # type: ignore[attr-defined]  # as torch hands it to a module
+    load_part(module, weights, "", metadata, (missing, unexpected, wrong))
     # Counters of BatchNorm that old files do not have change nothing.
     missing = [key for key in missing if "num_batches_tracked" not in key]
     if unexpected:
@@ -427,7 +430,7 @@ def get_state_dict(
 
 def save_checkpoint(
     checkpoint: Mapping[str, Any],
-    filename: str,
+    filename: str | Path,
     file_client_args: Any = None,
     backend_args: Any = None,
 ) -> None:
@@ -445,7 +448,7 @@ def save_checkpoint(
         torch.save(checkpoint, buffer, pickle_module=_pickling)
         FileClient.infer_client(file_client_args, filename).put(buffer.getvalue(), filename)
         return
-    _checkpoint.write(checkpoint, filename, backend_args)
+    _checkpoint.write(checkpoint, str(filename), backend_args)
 
 
 def find_latest_checkpoint(path: str) -> str | None:

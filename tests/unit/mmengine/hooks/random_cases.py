@@ -127,6 +127,8 @@ def registered(root: str) -> list[Any]:
                 registry.module_dict.pop(name)
             for handler in runner.logger.handlers:
                 handler.close()
+            # Or the next one to log by the current logger opens the file again, which has gone.
+            type(runner.logger)._instance_dict.pop(runner.logger.instance_name)
     return found
 
 

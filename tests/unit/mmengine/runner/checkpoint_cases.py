@@ -237,6 +237,28 @@ def load_hooks(m: Package) -> Any:
     return [result, seen, list(state), target.state_dict()["backbone.0.weight"]]
 
 
+class Asking(nn.Linear):
+    """A module that looks at the versions of what it loads, and may answer from its hook."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(1, 1)
+        self.seen: list[Any] = []
+        self.register_load_state_dict_post_hook(lambda module, keys: answer)
+
+    def _load_from_state_dict(self, state: Any, *args: Any) -> None:
+        self.seen.append(getattr(state, "_metadata", "none"))
+        super()._load_from_state_dict(state, *args)
+
+
+def asked(m: Package) -> Any:
+    results = []
+    for answer in (None, "an answer"):
+        target = Asking(answer)
+        result = outcome(checkpoint(m).load_state_dict, target, nn.Linear(1, 1).state_dict())
+        results.append([target.seen, result])
+    return results
+
+
 def gathered(m: Package) -> Any:
     module = checkpoint(m)
     target = model()
@@ -418,7 +440,17 @@ CASES = {
     case.__name__: case
     for case in (
         *(names, zoo_tables, home, loaders, schemes, mismatches, strict_message),
-        *(printed_mismatch, load_hooks, gathered, one_module, to_cpu, files, saved, downloads),
+        *(
+            printed_mismatch,
+            load_hooks,
+            asked,
+            gathered,
+            one_module,
+            to_cpu,
+            files,
+            saved,
+            downloads,
+        ),
         *(mmcls_backbones, located, revised, of_openmmlab_1),
     )
 }
