@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -136,6 +137,7 @@ class Background:
     def start(self, steps: Sequence[Callable[[], Any]]) -> None:
         """Do one step after the other, once earlier work has ended."""
         self.wait()
+        _STARTED.add(self)
         self._thread = threading.Thread(target=self._do, args=(steps,), name="mm2pl-checkpoint")
         self._thread.start()
 
@@ -160,3 +162,12 @@ class Background:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+
+_STARTED: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+def finish_all() -> None:
+    """Wait for whatever is under way in this process, as who reads files that are written must."""
+    for one in list(_STARTED):
+        one.wait()

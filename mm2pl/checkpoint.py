@@ -371,7 +371,7 @@ def write_by(save: Callable[[IO[bytes]], Any], path: str, backend_args: Any = No
                 raise CheckpointError(f"{path} cannot be written: {error}") from error
             return
     try:
-        with durable.replacing(path) as file:
+        with durable.replacing(os.path.expanduser(path)) as file:
             save(file)
     except (OSError, RuntimeError) as error:
         # torch says that its writer failed; what the file said stands behind that.

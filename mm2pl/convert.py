@@ -183,6 +183,8 @@ def _chosen(
     if choices.raw or (averaged and choices.plain):
         weights = {**weights, **contents.raw_weights(loaded)}
     start, added = choices.strip_prefix, choices.add_prefix
+    if not weights:
+        raise CheckpointError(f"{source} holds no weights")
     found = {name: value for name, value in weights.items() if str(name).startswith(start)}
     if not found:
         firsts = dict.fromkeys(str(name).partition(".")[0] for name in weights)

@@ -43,10 +43,11 @@ def newest_good(work_dir: str, warn: Callable[[str], None]) -> str | None:
     if is_main_process():
         try:
             decision = [_chosen(work_dir, warn)]
-        except CheckpointError as error:
+        # Whatever it is: the other ranks wait for an answer.
+        except Exception as error:
             decision = [error]
     broadcast_object_list(decision)
-    if isinstance(decision[0], CheckpointError):
+    if isinstance(decision[0], Exception):
         raise decision[0]
     return decision[0]  # type: ignore[no-any-return]
 
@@ -58,6 +59,8 @@ def _chosen(work_dir: str, warn: Callable[[str], None]) -> str | None:
         return _beside(work_dir, f"cannot be read ({error.strerror})", warn)
     if newest is None:
         _tell_of_others(work_dir, warn)
+    else:
+        newest = newest.removeprefix("file://")  # a local one, whatever out_dir says
     if newest is None or "://" in newest:
         return newest
     problem = _problem(newest)

@@ -125,7 +125,10 @@ class HookCallback(DividedPoints, pl.Callback):
     def _validate_first(self, trainer: pl.Trainer) -> None:
         """Do the validation that was about to begin when the checkpoint was written."""
         if self._loop.finished:  # then Lightning passes its loops by
+            self._loop.validating = True
             self.metrics = self._runner.val_loop.run()
+            self._loop.validating = False
+            self.validated_at = self._runner.iter
         else:
             _lightning.open_validation(trainer)
             _lightning.validate_now(trainer)

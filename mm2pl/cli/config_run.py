@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     trainer_options.take_ckpt_path(args)
     if args.checkpoint and args.load_from:
         args.parser.error("CHECKPOINT and --load-from mean the same: give one of them")
-    if args.resume not in (None, "auto") and (args.checkpoint or args.load_from):
-        args.parser.error("--resume FILE says what to load: leave CHECKPOINT and --load-from out")
+    both = args.resume and (args.checkpoint or args.load_from)
+    if both and (args.resume != "auto" or args.command != "fit"):
+        args.parser.error("--resume says what to load: leave CHECKPOINT and --load-from out")
     one = ConfigRun(args)
     try:
         return one.go()
@@ -158,22 +159,24 @@ def _build(cfg: Config) -> Runner:
 def _check_weights(cfg: Config, file: str) -> None:
     """Refuse a missing local file now, not when model and data have been built."""
     source = cfg.get("load_from")
-    if (
-        isinstance(source, str)
-        and not re.match(r"[\w+.-]+:", source)
-        and not os.path.isfile(source)
-    ):
-        what = "is a folder" if os.path.isdir(source) else "does not exist"
+    if not isinstance(source, str) or re.match(r"[\w+.-]+:", source):
+        return
+    path = os.path.expanduser(source)
+    if not os.path.isfile(path):
+        folder, newest = os.path.isdir(path), _last_checkpoint(path)
         raise ConfigFileNotFoundError(
-            f"the checkpoint {source} {what}",
+            f"the checkpoint {source} {'is a folder' if folder else 'does not exist'}",
             file=file,
             key_path="load_from",
-            hint="check the path",
+            hint=f"the newest one in it is {newest}" if newest else "check the path",
         )
 
 
 def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
-    """Find the newest checkpoint of the work dir if ``--resume`` names none."""
+    """Find the newest checkpoint of the work dir if ``--resume`` names none.
+
+    Where none is there, a training begins with the weights that the command names, if it does.
+    """
     if args.resume != "auto":
         return
     nothing = not Path(cfg.work_dir, "last_checkpoint").exists()
@@ -186,11 +189,15 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
         from mm2pl.latest_checkpoint import newest_good
 
         cfg.load_from = newest_good(cfg.work_dir, lambda text: say(f"warning: {text}"))
-    elif nothing:
-        say(
-            f"note: there is no checkpoint in {cfg.work_dir} to resume, so training starts anew,"
-            " without the config's load_from"
-        )
+        return
+    begin = args.checkpoint or args.load_from
+    if nothing:
+        how = f"with {begin}" if begin else "without the config's load_from"
+        say(f"note: {cfg.work_dir} has no checkpoint to resume, so training starts anew, {how}")
+    if begin and nothing:
+        cfg.load_from, cfg.resume = begin, False
+    elif begin:
+        say(f"note: training goes on from {cfg.work_dir}, without {begin}")
 
 
 def _last_checkpoint(work_dir: str) -> str | None:

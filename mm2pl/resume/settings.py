@@ -39,12 +39,24 @@ def settings_of(runner: Runner) -> dict[str, Any]:
             f"train_cfg.max_{unit}": getattr(loop, f"max_{unit}"),
             BATCH_SIZE: plain(getattr(batches, "batch_size", getattr(loader, "batch_size", None))),
             "samples of train_dataloader.dataset": length_of(getattr(loader, "dataset", None)),
+            **_order(loader),
             PROCESSES: runner.world_size,
         },
         "batches": length_of(loader),
         "optimizers": {
             name: _of_optimizer(wrapper, schedulers) for name, wrapper, schedulers in parts(runner)
         },
+    }
+
+
+def _order(loader: Any) -> dict[str, Any]:
+    """Return what puts the samples into an order, but for seeds."""
+    key = "train_dataloader"
+    sampler, batches = (getattr(loader, name, None) for name in ("sampler", "batch_sampler"))
+    return {
+        f"{key}.sampler.type": type(sampler).__name__,
+        f"{key}.sampler.shuffle": plain(getattr(sampler, "shuffle", None)),
+        f"{key}.batch_sampler.type": type(batches).__name__,
     }
 
 

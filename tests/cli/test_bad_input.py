@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -438,7 +438,7 @@ USAGE = {
     "option without value": ("fit CONFIG --cfg-options a", "expected KEY=VALUE, got 'a'"),
     "open bracket": ("fit CONFIG --cfg-options a=[1,2", "[1,2"),
     "two checkpoints": ("test CONFIG a.pth --load-from b.pth", "mean the same"),
-    "resume and load": ("fit CONFIG --resume a.pth --load-from b.pth", "--resume FILE"),
+    "resume and load": ("fit CONFIG --resume a.pth --load-from b.pth", "--resume says what"),
 }
 
 
@@ -448,6 +448,7 @@ def make_files(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "empty.pth").touch()
     weights = {"linear.weight": torch.zeros(1, 2), "linear.bias": torch.zeros(1)}
+    hub: dict[str, Any] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
     for name, content in {
         "weights": {"state_dict": weights},
         "meta": {"meta": {}},
@@ -455,7 +456,7 @@ def make_files(folder: Path) -> None:
         "list": [1, 2],
         "code": {"state_dict": weights, "x": folder},
         "lightning": {"state_dict": weights, "pytorch-lightning_version": "9.0", "loops": {}},
-        "best": {"state_dict": weights, "meta": {"epoch": 1, "iter": 1}, "message_hub": {}},
+        "best": {"state_dict": weights, "meta": {"epoch": 1, "iter": 1}, "message_hub": hub},
     }.items():
         torch.save(content, folder / f"{name}.pth")
     older = {"mmcv_version": "1.7.0", "epoch": 1, "iter": 1}

@@ -140,7 +140,7 @@ def test_resume_goes_on_with_the_file_it_names(done: dict[str, Done], folder: Pa
 
 
 def test_resume_with_nothing_there_starts_anew_and_says_so(done: dict[str, Done]) -> None:
-    assert "there is no checkpoint in g to resume" in done["resume nothing"].err
+    assert "g has no checkpoint to resume" in done["resume nothing"].err
     assert "Epoch(train) [1][1/4]" in done["resume nothing"].out
 
 

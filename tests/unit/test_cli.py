@@ -345,6 +345,38 @@ def test_a_resume_with_nothing_there_says_that_nothing_is_loaded(
     assert "training starts anew, without the config's load_from" in capsys.readouterr().err
 
 
+def test_weights_named_beside_resume_are_loaded_where_there_is_nothing_to_resume(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("config.py").write_text("work_dir = 'runs'\n")
+    Path("begin.pth").touch()
+    command = ("fit", "config.py", "--load-from", "begin.pth", "--resume")
+    assert call(*command) == 0
+    assert (FakeRunner.cfg.load_from, FakeRunner.cfg.resume) == ("begin.pth", False)
+    assert "training starts anew, with begin.pth" in capsys.readouterr().err
+    Path("runs").mkdir()
+    Path("runs/last_checkpoint").write_text("runs/epoch_1.pth")
+    assert call(*command) == 0
+    assert (FakeRunner.cfg.load_from, FakeRunner.cfg.resume) == (None, True)
+    assert "training goes on from runs, without begin.pth" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        call("validate", *command[1:])
+    assert "leave CHECKPOINT and --load-from out" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_found_at_home_and_a_folder_is_told_its_newest_one(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", os.getcwd())
+    Path("config.py").write_text("work_dir = 'runs'\n")
+    Path("begin.pth").touch()
+    assert call("fit", "config.py", "--resume", "~/begin.pth") == 0
+    Path("old").mkdir()
+    Path("old/last_checkpoint").write_text("old/epoch_1.pth")
+    assert call("fit", "config.py", "--resume", "old") != 0
+    assert "the newest one in it is old/epoch_1.pth" in capsys.readouterr().err
+
+
 # --------------------------------------------------------------------------- how it ends
 
 
@@ -377,7 +409,7 @@ def test_a_resume_with_nothing_there_says_that_nothing_is_loaded(
         (["fit", "config.py", "--seed", str(2**32)], "--seed: must be a whole number"),
         (["fit", "config.py", "--cfg-options", "a=[1,2"], "[1,2"),
         (["fit", "config.py", "a.pth", "--load-from", "b.pth"], "mean the same"),
-        (["fit", "config.py", "a.pth", "--resume", "b.pth"], "--resume FILE"),
+        (["fit", "config.py", "a.pth", "--resume", "b.pth"], "--resume says what to load"),
     ],
 )
 def test_a_wrong_call_ends_with_status_2(

@@ -118,7 +118,7 @@ class Resumable:
     Attributes:
         reading: Where a loop over epochs is in its data.
         resumed: What is to be taken up from a checkpoint.
-        validating: Whether the loop, driving itself, is in a validation.
+        validating: Whether this is a validation that Lightning does not drive.
         approximated: Why runs that go on from this one cannot be exact, as far as it was said.
     """
 

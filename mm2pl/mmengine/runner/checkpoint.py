@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys  # noqa: F401  MMEngine has it here
 
 from mm2pl import checkpoint as _checkpoint
+from mm2pl.background_writing import finish_all
 from mm2pl.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -158,12 +159,17 @@ class CheckpointLoader:
         loader = cls._get_checkpoint_loader(filename)
         kind = getattr(loader, "__name__", repr(loader)).removeprefix("load_from_")
         print_log(f"Loads checkpoint by {kind} backend from path: {filename}", logger=logger)
+        finish_all()
         return loader(filename, map_location)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a local file."""
     filename = os.path.expanduser(filename)
+    if os.path.isdir(filename):
+        raise CheckpointNotFoundError(
+            f"{filename} can not be loaded: it is a folder", hint="name a checkpoint in it"
+        )
     if not os.path.isfile(filename):
         raise CheckpointNotFoundError(f"{filename} can not be found.", hint="check the path")
     return _checkpoint.read(filename, map_location)
@@ -453,6 +459,7 @@ def save_checkpoint(
 
 def find_latest_checkpoint(path: str) -> str | None:
     """Return the newest checkpoint's path as ``last_checkpoint`` in a folder names it."""
+    finish_all()
     marker = os.path.join(path, "last_checkpoint")
     if not os.path.exists(marker):
         print_log("Did not find last_checkpoint to be resumed.")

@@ -115,3 +115,11 @@ def test_schedules_by_iteration_are_those_of_as_many_iterations(tmp_path: Path) 
     new = both | {"train_dataloader": loader(batch_size=2)}
     found, _ = go(tmp_path / "new", tmp_path / "old" / "iter_8.pth", **new)
     assert [found[step] for step in range(8, 26)] == [truth[step] for step in range(8, 26)]
+
+
+def test_another_order_of_the_samples_is_told(tmp_path: Path) -> None:
+    train(tmp_path / "old", 4)
+    kept = {"sampler": {"type": "DefaultSampler", "shuffle": False}}
+    _, runner = train(tmp_path / "new", 4, tmp_path / "old" / "iter_10.pth", **kept)
+    assert "train_dataloader.sampler.shuffle: True -> False" in said(runner)
+    assert "sampler.type" not in said(runner)

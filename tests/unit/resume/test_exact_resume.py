@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mm2pl import checkpoint
+from mm2pl.mmengine.hooks import Hook
 from mm2pl.mmengine.optim import OptimWrapper, OptimWrapperDict
 from mm2pl.mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from tests.unit.resume.resume_runs import (
@@ -168,6 +169,27 @@ def test_a_checkpoint_written_by_a_validation_is_not_followed_by_it(tmp_path: Pa
     assert steps[0][0] == "read"
     assert steps == whole[-len(steps) :]
     assert again_end == end
+
+
+def test_the_last_validation_that_a_resumed_run_does_is_not_done_again(tmp_path: Path) -> None:
+    class Stop(Hook):
+        """Ends the run when it is saved the second time: with the best file."""
+
+        saves = 0
+
+        def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+            self.saves += 1
+            if self.saves == 2:
+                raise InterruptedError
+
+    hook = {"type": "CheckpointHook", "interval": 1, "save_best": "score", "rule": "greater"}
+    settings: dict[str, Any] = {"default_hooks": {"checkpoint": hook}, "train_cfg": epochs(1)}
+    with pytest.raises(InterruptedError):
+        run(config(tmp_path, custom_hooks=[Stop()], **settings))
+    steps, _ = run(config(tmp_path, resume=True, **settings))
+    assert [step[0] for step in steps] == ["validated"]
+    steps, _ = run(config(tmp_path, resume=True, **settings))
+    assert steps == []
 
 
 @pytest.mark.proves("Runner.resumes_exactly")

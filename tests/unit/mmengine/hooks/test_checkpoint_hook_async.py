@@ -17,6 +17,7 @@ from mm2pl import checkpoint, durable
 from mm2pl.errors import CheckpointError
 from mm2pl.mmengine.hooks import CheckpointHook, Hook
 from mm2pl.mmengine.logging import HistoryBuffer
+from mm2pl.mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from mm2pl.runner import Runner
 from tests.unit.test_runner import At, config
 
@@ -307,6 +308,33 @@ def test_they_are_written_one_by_one_where_a_copy_fails(
         _plain(checkpoint.read(tmp_path / f"{name}iter_5.pth"), "") for name in ("", "best_count_")
     )
     assert last == best
+
+
+class Reader(Hook):
+    """Opens what was saved last, at once."""
+
+    priority = "LOWEST"
+
+    def __init__(self, checkpoints: CheckpointHook) -> None:
+        self.checkpoints = checkpoints
+        self.found: list[Any] = []
+
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        path = self.checkpoints.last_ckpt
+        if path is not None:
+            assert find_latest_checkpoint(runner.work_dir) == path
+            self.found.append(CheckpointLoader.load_checkpoint(path)["meta"]["iter"])
+
+
+def test_who_loads_what_is_being_written_waits_for_it(
+    tmp_path: Path, written: list[tuple[str, str]]
+) -> None:
+    runner = _build(tmp_path, {"interval": 5, "async_save": True})
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+    reader = Reader(hook)
+    runner.register_hook(reader)
+    runner.train()
+    assert reader.found == [5, 5, 5, 5, 5, 10]
 
 
 class Saver(Hook):
