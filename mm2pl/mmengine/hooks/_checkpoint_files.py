@@ -27,6 +27,7 @@ class CheckpointFiles:
         self._steps: list[Callable[[], None]] | None = None  # while being collected
         self._expected = ""
         self._several = False
+        self._time: str | None = None  # of the first of several
         self._first: tuple[str, Pickled, Any] | None = None  # path, and content twice
         self._written: list[str] = []  # files, by the last piece of work
         # Of the last snapshot, for the next one.
@@ -68,7 +69,7 @@ class CheckpointFiles:
             yield
             return
         self.wait()
-        self._steps, self._several = [], several
+        self._steps, self._several, self._time = [], several, None
         for path in self._written:
             self.then(partial(durable.leave_memory, path))
         self._written = []
@@ -104,6 +105,10 @@ class CheckpointFiles:
             checkpoint.write_now(content, path, backend_args)
             return
         self._written.append(path)
+        if self._several and "time" in content.get("meta", ()):
+            # One state of the run has one time, or it would not be equal where a second ends.
+            self._time = self._time or content["meta"]["time"]
+            content = {**content, "meta": {**content["meta"], "time": self._time}}
         needed = self._in_background or self._several
         pickled = Pickled(content) if needed else None
         if pickled is not None and self._first is not None and self._first[1].equals(pickled):

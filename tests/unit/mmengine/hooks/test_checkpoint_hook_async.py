@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -280,8 +281,13 @@ def test_remote_files_are_written_and_removed_in_the_background(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_the_best_and_the_last_checkpoint_are_two_equal_files(
-    tmp_path: Path, asynchronous: bool, written: list[tuple[str, str]]
+    tmp_path: Path,
+    asynchronous: bool,
+    written: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    times = map(str, itertools.count())
+    monkeypatch.setattr(checkpoint.time, "strftime", lambda *args: next(times))
     hook = {"interval": 5, "async_save": asynchronous, "save_best": "count", "rule": "greater"}
     hook["max_keep_ckpts"] = 1
     _build(tmp_path, hook, train_cfg={"by_epoch": False, "max_iters": 5, "val_interval": 5}).train()
