@@ -189,7 +189,7 @@ def kill(folder: Path, count: int, hook: dict[str, Any]) -> dict[str, Any]:
                 time.sleep(draw.uniform(0, 0.5))
             else:
                 _wait_for_a_write(child, killed, draw)
-                time.sleep(draw.uniform(0, 0.004 if number % 2 else 0.06))
+                time.sleep(draw.uniform(0, 0.001 if number % 3 else 0.06))
             os.kill(child, signal.SIGKILL)
             seen["ended"] += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             seen["cut off"] += any(killed.glob(".*.incomplete"))
@@ -210,7 +210,7 @@ def _wait_for_a_write(child: int, folder: Path, draw: random.Random) -> None:
             ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended or time.monotonic() > end:
                 return
-            time.sleep(0.0005)
+            time.sleep(0.0002)
 
 
 if __name__ == "__main__":
