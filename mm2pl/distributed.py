@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mm2pl.errors import CheckpointError, ConfigError, ConfigKeyError, ConfigTypeError
 from mm2pl.mmengine.device import get_device
 from mm2pl.mmengine.dist import all_gather_object, init_dist, is_distributed
-from mm2pl.mmengine.dist._ending import end_after_gloo
+from mm2pl.mmengine.dist._gloo import wait_for_gloo
 from mm2pl.mmengine.logging import MMLogger
 from mm2pl.mmengine.model import convert_sync_batchnorm
 from mm2pl.mmengine.model.wrappers import MMDistributedDataParallel, is_model_wrapper
@@ -63,7 +63,7 @@ def start_group(launcher: str, dist_cfg: Mapping[str, Any] | None) -> None:
         ConfigError: There is no GPU for NCCL, or an argument is wrong.
     """
     if is_distributed():
-        end_after_gloo()
+        wait_for_gloo()
     if launcher == "none" or is_distributed():
         return
     settings = dict(dist_cfg or {})

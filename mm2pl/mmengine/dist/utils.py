@@ -23,7 +23,7 @@ from mm2pl.mmengine.device import (
     is_musa_available,
     is_npu_available,
 )
-from mm2pl.mmengine.dist._ending import end_after_gloo
+from mm2pl.mmengine.dist._gloo import wait_for_gloo
 from mm2pl.support import MARKERS, unsupported
 
 P = ParamSpec("P")
@@ -181,7 +181,7 @@ def init_dist(
     if mp.get_start_method(allow_none=True) is None:
         mp.set_start_method("spawn")
     local_rank = _LAUNCHERS[launcher](kwargs)
-    end_after_gloo()
+    wait_for_gloo()
     _init_process_group(backend, init_backend, local_rank, kwargs)
 
 
