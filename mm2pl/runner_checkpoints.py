@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -131,14 +131,7 @@ class RunnerCheckpoints:
         self.train_loop._epoch, self.train_loop._iter = meta["epoch"], meta["iter"]
         if take_up_seed(meta.get("seed"), self._randomness_cfg, self.logger):
             self.set_randomness(**self._randomness_cfg)
-        metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
-        # Values may be arrays, which have no single truth: compare what they pickle to.
-        if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
-            self.logger.warning(
-                "The dataset metainfo from the resumed checkpoint is different from the current"
-                " training dataset, please check the correctness of the checkpoint or the training"
-                " dataset."
-            )
+        self._warn_of_other_metainfo(meta)
         with damage.taking_up(filename, "message_hub"):
             self.message_hub.load_state_dict(loaded["message_hub"])
         _lightning.set_steps(self.trainer, lightning_layout.steps_of(loaded), meta["iter"])
@@ -169,6 +162,16 @@ class RunnerCheckpoints:
                 changes.honour(self, loaded, fresh)
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
         exact.take_up(self, loaded)
+
+    def _warn_of_other_metainfo(self: Any, meta: Mapping[str, Any]) -> None:
+        metainfo = getattr(self.train_dataloader.dataset, "metainfo", None)
+        # Values may be arrays, which have no single truth: compare what they pickle to.
+        if pickle.dumps(meta.get("dataset_meta")) != pickle.dumps(metainfo):
+            self.logger.warning(
+                "The dataset metainfo from the resumed checkpoint is different from the current"
+                " training dataset, please check the correctness of the checkpoint or the training"
+                " dataset."
+            )
 
     def load_checkpoint(
         self: Any,

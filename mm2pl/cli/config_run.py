@@ -179,15 +179,15 @@ def _resolve_resume(args: argparse.Namespace, cfg: Config) -> None:
     """
     if args.resume != "auto":
         return
-    nothing = not Path(cfg.work_dir, "last_checkpoint").exists()
+    from mm2pl.latest_checkpoint import is_marked, newest_good
+
+    nothing = not is_marked(cfg.work_dir)
     if args.command != "fit":
         if nothing:
             raise ConfigError(
                 f"--resume: there is no checkpoint in {cfg.work_dir}",
                 hint="name one: --resume FILE, or another --work-dir",
             )
-        from mm2pl.latest_checkpoint import newest_good
-
         cfg.load_from = newest_good(cfg.work_dir, lambda text: say(f"warning: {text}"))
         return
     begin = args.checkpoint or args.load_from
